@@ -1,0 +1,189 @@
+import { cpus } from 'node:os';
+import { resolve } from 'node:path';
+import { z } from 'zod';
+
+const MIB = 1_024 * 1_024;
+
+/** A whole number from the environment; digits only, so that "1e3" and "0x10" are faults. */
+const int = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d+$/, 'must be a whole number')
+    .transform(Number)
+    .pipe(z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`));
+
+const timezone = z.string().refine(isTimezone, 'must be an IANA timezone name, e.g. Europe/Helsinki');
+
+const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== ''),
+);
+
+const keys = list.pipe(z.array(z.string().min(16, 'each key must have at least 16 characters')));
+
+const date = z.iso.date('must be a date, YYYY-MM-DD');
+
+/**
+ * Every variable that Daybook reads. `docs/configuration.md` is generated from the descriptions and defaults;
+ * defaults are written as they would stand in the environment.
+ */
+export const ENVIRONMENT = z.object({
+  HOST: z
+    .string()
+    .min(1)
+    .default('127.0.0.1')
+    .describe('Address to listen on. Any other than a loopback address needs keys.'),
+  PORT: int(0, 65_535).default(3_000).describe('Port to listen on; 0 takes a free one.'),
+  DAYBOOK_DATA_DIR: z
+    .string()
+    .min(1)
+    .default('daybook-data')
+    .describe('Directory of the journal and the warehouse. Made when it is missing.'),
+  DAYBOOK_TIMEZONE: timezone
+    .default('UTC')
+    .describe('Reporting timezone: where a day begins. IANA name. A change makes the rollups anew at the next start.'),
+  DAYBOOK_WRITE_KEYS: keys
+    .default([])
+    .describe('Keys that may send events, separated by commas; `Authorization: Bearer KEY`. None: no key is asked.'),
+  DAYBOOK_READ_KEYS: keys
+    .default([])
+    .describe('Keys that may read reports, dead letters and metrics, separated by commas. None: no key is asked.'),
+  DAYBOOK_CORS_ORIGINS: list
+    .default([])
+    .describe('Origins whose pages may call the API, separated by commas; `*` is any. None: CORS is off.'),
+  DAYBOOK_LOG_LEVEL: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
+    .default('info')
+    .describe('Least severe log line that is written.'),
+  DAYBOOK_LOG_REQUESTS: z
+    .enum(['all', 'errors', 'none'])
+    .default('errors')
+    .describe('Which requests get a log line: all, those answered with 4xx or 5xx, or none.'),
+  DAYBOOK_EVENT_TIME_MIN: date
+    .default('2000-01-01')
+    .describe('Earliest day (UTC) that an event_time may lie on.'),
+  DAYBOOK_EVENT_TIME_AHEAD_S: int(0, 366 * 86_400)
+    .default(86_400)
+    .describe('How far ahead of the server clock an event_time may lie, in seconds.'),
+  DAYBOOK_JOURNAL_BYTES_MAX: int(MIB, 1_024 * 1_024 * MIB)
+    .default(1_024 * MIB)
+    .describe('Bytes on disk that the journal may take. Beyond it events are answered with 503.'),
+  DAYBOOK_JOURNAL_WAITING_MAX: int(1, 1_000_000)
+    .default(10_000)
+    .describe('Requests that may wait for the journal at the same time. Beyond it they are answered with 503.'),
+  DAYBOOK_DISK_FREE_BYTES_MIN: int(0, 1_024 * 1_024 * MIB)
+    .default(64 * MIB)
+    .describe('Free bytes that the journal leaves on the disk. Below it events are answered with 503.'),
+  DAYBOOK_BODY_BYTES_IN_FLIGHT_MAX: int(MIB, 1_024 * 1_024 * MIB)
+    .default(128 * MIB)
+    .describe('Bytes of request bodies held in memory at the same time. Beyond it requests are answered with 503.'),
+  DAYBOOK_REQUEST_TIMEOUT_MS: int(100, 3_600_000)
+    .default(30_000)
+    .describe('Longest time that a request may take to arrive, in milliseconds; then it is answered with 408.'),
+  DAYBOOK_QUERY_TIMEOUT_MS: int(100, 3_600_000)
+    .default(30_000)
+    .describe('Longest time that a report may take, in milliseconds; then it is answered with 504.'),
+  DAYBOOK_LOADER_EVENTS_MAX: int(1, 1_000_000)
+    .default(50_000)
+    .describe('Events that the loader inserts in one batch.'),
+  DAYBOOK_LOADER_INTERVAL_MS: int(0, 60_000)
+    .default(200)
+    .describe('Time from one insert to the next while the batches are small, in milliseconds.'),
+  DAYBOOK_DUCKDB_MEMORY_BYTES_MAX: int(64 * MIB, 1_024 * 1_024 * MIB)
+    .default(1_024 * MIB)
+    .describe('Memory that DuckDB may use; it spills to disk beyond.'),
+  DAYBOOK_DUCKDB_THREADS: int(1, 1_024)
+    .default(() => cpus().length)
+    .describe('Threads that DuckDB may use. Default: the number of cores.'),
+  DAYBOOK_SHUTDOWN_TIMEOUT_MS: int(100, 600_000)
+    .default(20_000)
+    .describe('Longest time that a graceful shutdown may take, in milliseconds.'),
+});
+
+type Environment = z.output<typeof ENVIRONMENT>;
+
+/** The whole configuration: typed, checked, frozen. Names carry their unit. */
+export type Config = Readonly<ReturnType<typeof toConfig>>;
+
+/** The environment has faults; all of them are in `faults`, one line each, starting with the variable's name. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly faults: readonly string[];
+
+  constructor(faults: readonly string[]) {
+    super(`the configuration has ${faults.length} fault(s):\n${faults.map((fault) => `  ${fault}`).join('\n')}`);
+    this.faults = faults;
+  }
+}
+
+/** sysexits.h EX_CONFIG: the exit code of a process whose configuration is wrong. */
+export const EX_CONFIG = 78;
+
+/**
+ * Environment → Config. An empty value counts as not set. Unknown `DAYBOOK_*` variables are faults.
+ * @throws ConfigError with every fault at once
+ */
+export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+  const known = new Set(Object.keys(ENVIRONMENT.shape));
+  const faults = Object.keys(given)
+    .filter((name) => name.startsWith('DAYBOOK_') && !known.has(name))
+    .map((name) => `${name} is not a setting of Daybook; see docs/configuration.md`);
+  const parsed = ENVIRONMENT.safeParse(given);
+  for (const issue of parsed.error?.issues ?? []) faults.push(`${String(issue.path[0])}: ${issue.message}`);
+  if (parsed.success) faults.push(...exposureFaults(parsed.data));
+  if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
+  return Object.freeze(toConfig(parsed.data));
+}
+
+/** Reachable from other machines only with keys. */
+function exposureFaults(env: Environment): string[] {
+  if (isLoopback(env.HOST)) return [];
+  const missing = (['DAYBOOK_WRITE_KEYS', 'DAYBOOK_READ_KEYS'] as const).filter((name) => env[name].length === 0);
+  return missing.map((name) => `${name}: must be set, because HOST=${env.HOST} can be reached from other machines`);
+}
+
+/** True for the addresses that only this machine can reach. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/** True for an IANA timezone name that this runtime knows. */
+export function isTimezone(name: string): boolean {
+  if (!/^[A-Za-z][A-Za-z0-9_+\-/]*$/.test(name)) return false;
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function toConfig(env: Environment) {
+  return {
+    host: env.HOST,
+    port: env.PORT,
+    dataDirectory: resolve(env.DAYBOOK_DATA_DIR),
+    timezone: env.DAYBOOK_TIMEZONE,
+    writeKeys: env.DAYBOOK_WRITE_KEYS,
+    readKeys: env.DAYBOOK_READ_KEYS,
+    corsOrigins: env.DAYBOOK_CORS_ORIGINS,
+    logLevel: env.DAYBOOK_LOG_LEVEL,
+    logRequests: env.DAYBOOK_LOG_REQUESTS,
+    eventTimeMinS: Date.parse(env.DAYBOOK_EVENT_TIME_MIN) / 1_000,
+    eventTimeAheadS: env.DAYBOOK_EVENT_TIME_AHEAD_S,
+    journalBytesMax: env.DAYBOOK_JOURNAL_BYTES_MAX,
+    journalWaitingMax: env.DAYBOOK_JOURNAL_WAITING_MAX,
+    diskFreeBytesMin: env.DAYBOOK_DISK_FREE_BYTES_MIN,
+    bodyBytesInFlightMax: env.DAYBOOK_BODY_BYTES_IN_FLIGHT_MAX,
+    requestTimeoutMs: env.DAYBOOK_REQUEST_TIMEOUT_MS,
+    queryTimeoutMs: env.DAYBOOK_QUERY_TIMEOUT_MS,
+    loaderEventsMax: env.DAYBOOK_LOADER_EVENTS_MAX,
+    loaderIntervalMs: env.DAYBOOK_LOADER_INTERVAL_MS,
+    duckdbMemoryBytesMax: env.DAYBOOK_DUCKDB_MEMORY_BYTES_MAX,
+    duckdbThreads: env.DAYBOOK_DUCKDB_THREADS,
+    shutdownTimeoutMs: env.DAYBOOK_SHUTDOWN_TIMEOUT_MS,
+  };
+}

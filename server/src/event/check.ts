@@ -1,0 +1,135 @@
+import type { Event, Fault } from './event.ts';
+import { EVENT_LIMITS } from './limits.ts';
+
+/** The window that event_time must lie in, in unix seconds, both ends included. */
+export interface TimeWindow {
+  readonly fromS: number;
+  readonly toS: number;
+}
+
+const NUL = '\u0000';
+const encoder = new TextEncoder();
+
+/**
+ * The rules that the schema cannot say; the event must have passed the schema. Returns the faults, none
+ * when the event is good. `escaped` says that the JSON text held a `\u` escape: only then can a string hold
+ * a NUL or a lone surrogate, because the text itself is valid UTF-8.
+ */
+export function checkEvent(event: Event, window: TimeWindow, escaped: boolean): Fault[] {
+  const faults: Fault[] = [];
+  if (!(event.event_time >= window.fromS && event.event_time <= window.toS)) {
+    faults.push({ pointer: '/event_time', detail: timeFault(event.event_time, window) });
+  }
+  if (escaped) checkStrings(event, faults);
+  if (event.properties !== undefined) checkProperties(event.properties, escaped, faults);
+  return faults;
+}
+
+function timeFault(value: number, window: TimeWindow): string {
+  const allowed = `event_time must be unix seconds from ${iso(window.fromS)} to ${iso(window.toS)}`;
+  for (const [unit, perSecond] of [
+    ['milliseconds', 1e3],
+    ['microseconds', 1e6],
+    ['nanoseconds', 1e9],
+  ] as const) {
+    const seconds = value / perSecond;
+    if (seconds >= window.fromS && seconds <= window.toS) {
+      return `${value} looks like ${unit}: send seconds (${seconds}). ${allowed}`;
+    }
+  }
+  return `${value} is out of range: ${allowed}`;
+}
+
+function iso(seconds: number): string {
+  return new Date(seconds * 1_000).toISOString();
+}
+
+function checkStrings(event: Event, faults: Fault[]): void {
+  for (const [key, value] of Object.entries(event)) {
+    if (typeof value === 'string') checkString(value, `/${key}`, faults);
+  }
+}
+
+function checkString(value: string, pointer: string, faults: Fault[]): void {
+  if (value.includes(NUL)) faults.push({ pointer, detail: 'must not contain a NUL character (\\u0000)' });
+  if (!value.isWellFormed()) {
+    faults.push({ pointer, detail: 'must be valid Unicode: it contains a lone surrogate' });
+  }
+}
+
+function checkProperties(properties: object, escaped: boolean, faults: Fault[]): void {
+  const walk = new PropertiesWalk(escaped);
+  walk.value(properties, '/properties', 1);
+  faults.push(...walk.faults);
+  if (walk.faults.length > 0) return;
+  const text = JSON.stringify(properties);
+  const { propertiesBytesMax } = EVENT_LIMITS;
+  // A UTF-16 unit takes at most three bytes, so short texts need no count.
+  const bytes = text.length * 3 <= propertiesBytesMax ? 0 : encoder.encode(text).byteLength;
+  if (bytes > propertiesBytesMax) {
+    faults.push({
+      pointer: '/properties',
+      detail: `must be at most ${propertiesBytesMax} bytes as JSON, is ${bytes}`,
+    });
+  }
+}
+
+/** Walks properties once, within the limits on keys and depth, and stops at the first fault. */
+class PropertiesWalk {
+  readonly faults: Fault[] = [];
+  readonly #escaped: boolean;
+  #keys = 0;
+
+  constructor(escaped: boolean) {
+    this.#escaped = escaped;
+  }
+
+  value(value: unknown, pointer: string, depth: number): void {
+    if (this.faults.length > 0) return;
+    if (typeof value === 'string') {
+      if (this.#escaped) checkString(value, pointer, this.faults);
+    } else if (typeof value === 'number') {
+      this.#number(value, pointer);
+    } else if (typeof value === 'object' && value !== null) {
+      this.#container(value, pointer, depth);
+    }
+  }
+
+  #number(value: number, pointer: string): void {
+    if (Number.isFinite(value) && Math.abs(value) <= Number.MAX_SAFE_INTEGER) return;
+    const limit = Number.MAX_SAFE_INTEGER;
+    const detail = `numbers must lie within ±${limit} (2^53 − 1) to be kept exactly: send a larger one as a string`;
+    this.faults.push({ pointer, detail });
+  }
+
+  #container(value: object, pointer: string, depth: number): void {
+    if (depth > EVENT_LIMITS.propertiesDepthMax) {
+      this.#fault(`must be at most ${EVENT_LIMITS.propertiesDepthMax} levels deep`);
+      return;
+    }
+    if (Array.isArray(value)) {
+      for (let i = 0; i < value.length; i += 1) this.value(value[i], `${pointer}/${i}`, depth + 1);
+      return;
+    }
+    for (const [key, child] of Object.entries(value)) {
+      this.#key(key, pointer);
+      this.value(child, `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`, depth + 1);
+      if (this.faults.length > 0) return;
+    }
+  }
+
+  #key(key: string, pointer: string): void {
+    this.#keys += 1;
+    if (this.#keys > EVENT_LIMITS.propertiesKeysMax) {
+      this.#fault(`must have at most ${EVENT_LIMITS.propertiesKeysMax} keys over all levels`);
+    } else if (key === '__proto__') {
+      this.faults.push({ pointer, detail: 'must not have a key "__proto__"' });
+    } else if (this.#escaped) {
+      checkString(key, pointer, this.faults);
+    }
+  }
+
+  #fault(detail: string): void {
+    this.faults.push({ pointer: '/properties', detail });
+  }
+}

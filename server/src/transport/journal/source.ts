@@ -1,0 +1,122 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { EventLine } from '../../event/line.ts';
+import type { Position } from '../../event/position.ts';
+import type { Damage, Delivery, ReceiveOptions, Source, SourceStats } from '../contract.ts';
+import { ackedEnd, decodeRecord, journalError, openJournalStore, type JournalStore } from './store.ts';
+
+export interface LmdbSourceOptions {
+  readonly directory: string;
+  readonly bytesMax: number;
+}
+
+/** How often an empty journal is looked at again, in milliseconds. */
+const POLL_MS = 50;
+
+/** Reads the journal in order, from its own thread if need be; see `Source` for the promises. */
+export class LmdbSource implements Source {
+  readonly name = 'journal';
+  readonly #options: LmdbSourceOptions;
+  #store: JournalStore | undefined;
+  /** Everything below is acknowledged or in the warehouse. */
+  #next = 0;
+
+  constructor(options: LmdbSourceOptions) {
+    this.#options = options;
+  }
+
+  open(stored: readonly Position[]): Promise<void> {
+    const store = openJournalStore(this.#options.directory, this.#options.bytesMax);
+    const held = stored.find((position) => position.source === store.id)?.end ?? 0;
+    this.#store = store;
+    this.#next = Math.max(ackedEnd(store), held);
+    return Promise.resolve();
+  }
+
+  async receive(options: ReceiveOptions): Promise<Delivery | undefined> {
+    const deadline = performance.now() + options.waitMs;
+    while (!options.signal.aborted) {
+      const delivery = this.#read(options);
+      if (delivery !== undefined) return delivery;
+      const leftMs = deadline - performance.now();
+      if (leftMs <= 0) return undefined;
+      await sleep(Math.min(POLL_MS, leftMs), undefined, { signal: options.signal }).catch(() => undefined);
+    }
+    return undefined;
+  }
+
+  #read(options: ReceiveOptions): Delivery | undefined {
+    const store = this.#opened();
+    const lines: EventLine[] = [];
+    const damaged: Damage[] = [];
+    let bytes = 0;
+    let end = this.#next;
+    try {
+      store.records.resetReadTxn();
+      for (const { key, value } of store.records.getRange({ start: this.#next })) {
+        const record = decodeRecord(value);
+        if (record === undefined) {
+          damaged.push({
+            reason: `journal record ${key}: checksum does not match`,
+            body: value.toString('utf8'),
+          });
+        } else {
+          for (const line of record) lines.push(line);
+        }
+        bytes += value.length;
+        end = key + (record?.length ?? 1);
+        if (lines.length >= options.eventsMax || bytes >= options.bytesMax) break;
+      }
+    } catch (error) {
+      throw journalError(error);
+    }
+    if (end === this.#next) return undefined;
+    const from = this.#next;
+    this.#next = end;
+    return {
+      lines,
+      damaged,
+      position: { source: store.id, end },
+      ack: () => this.#ack(store, end),
+      nack: () => {
+        this.#next = from;
+      },
+    };
+  }
+
+  /** Deletes what is stored elsewhere, and notes how far, in one transaction. */
+  async #ack(store: JournalStore, end: number): Promise<void> {
+    try {
+      await store.root.batch(() => {
+        for (const key of store.records.getKeys({ start: null as unknown as number, end })) {
+          void store.records.remove(key);
+        }
+        void store.meta.put('acked', end);
+      });
+    } catch (error) {
+      throw journalError(error);
+    }
+  }
+
+  stats(): SourceStats {
+    const store = this.#opened();
+    store.records.resetReadTxn();
+    for (const { value } of store.records.getRange({ start: this.#next, limit: 1 })) {
+      const first = decodeRecord(value)?.[0];
+      if (first === undefined) return {};
+      const { received_at: receivedAtUs } = JSON.parse(first) as { received_at: number };
+      return { oldestReceivedAtUs: receivedAtUs };
+    }
+    return {};
+  }
+
+  async close(): Promise<void> {
+    const store = this.#store;
+    this.#store = undefined;
+    await store?.root.close();
+  }
+
+  #opened(): JournalStore {
+    if (this.#store === undefined) throw journalError(new Error('closed'));
+    return this.#store;
+  }
+}

@@ -1,0 +1,108 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { open, type Database, type RootDatabase } from 'lmdb';
+import type { EventLine } from '../../event/line.ts';
+import { StoreError } from '../../event/store-error.ts';
+
+/*
+ * The journal on disk: one LMDB environment, `journal.lmdb`, with two databases.
+ *
+ * `records`: one record a request. Key: the number of events taken before it since the journal was made
+ * (so key + events of the record = the next key, and the difference of two keys is a number of events).
+ * Value: CRC-32 of the payload (4 bytes, big endian), then the payload: event lines in UTF-8, joined by \n.
+ *
+ * `meta`: `id`, a random name given when the journal was made; `acked`, the end of the last acknowledged
+ * record. Records below `acked` are deleted in the same transaction that raises it.
+ *
+ * Commit: `overlappingSync` is off, so a put's promise resolves after the fdatasync of the transaction that
+ * holds it; every put that arrives while a commit runs shares the next one (group commit).
+ */
+
+const CRC_BYTES = 4;
+
+/** The file's name in the data directory. LMDB keeps `journal.lmdb-lock` beside it. */
+export const JOURNAL_FILE = 'journal.lmdb';
+
+export interface JournalStore {
+  readonly root: RootDatabase<Buffer, number>;
+  readonly records: Database<Buffer, number>;
+  readonly meta: Database<string | number, string>;
+  /** The journal's name, for positions. */
+  readonly id: string;
+}
+
+/** Address space for the map: the limit, as much again for pages that are freed but not yet reusable, and slack. */
+function mapBytes(bytesMax: number): number {
+  return bytesMax * 2 + 256 * 1_024 * 1_024;
+}
+
+/** Opens the journal, making it where there is none. Errors: `unavailable`, `corrupt`. */
+export function openJournalStore(directory: string, bytesMax: number): JournalStore {
+  try {
+    const root = open<Buffer, number>({
+      path: join(directory, JOURNAL_FILE),
+      noSubdir: true,
+      encoding: 'binary',
+      maxDbs: 4,
+      mapSize: mapBytes(bytesMax),
+      overlappingSync: false,
+    });
+    const records = root.openDB<Buffer, number>({ name: 'records', encoding: 'binary' });
+    const meta = root.openDB<string | number, string>({ name: 'meta', encoding: 'json' });
+    meta.transactionSync(() => {
+      if (meta.get('id') === undefined) meta.putSync('id', randomUUID());
+    });
+    return { root, records, meta, id: String(meta.get('id')) };
+  } catch (error) {
+    throw journalError(error);
+  }
+}
+
+/** The end of the last acknowledged record, 0 at first. */
+export function ackedEnd(store: JournalStore): number {
+  return Number(store.meta.get('acked') ?? 0);
+}
+
+/** Bytes on disk that the records take, in whole pages. */
+export function recordBytes(store: JournalStore): number {
+  const stats = store.records.getStats() as {
+    pageSize: number;
+    treeBranchPageCount: number;
+    treeLeafPageCount: number;
+    overflowPages: number;
+  };
+  return (stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages) * stats.pageSize;
+}
+
+/** Lines → a record's value. */
+export function encodeRecord(lines: readonly EventLine[]): Buffer {
+  const text = lines.length === 1 ? lines[0]! : lines.join('\n');
+  const record = Buffer.allocUnsafe(CRC_BYTES + Buffer.byteLength(text));
+  record.write(text, CRC_BYTES, 'utf8');
+  record.writeUInt32BE(crc32(record.subarray(CRC_BYTES)), 0);
+  return record;
+}
+
+/** A record's value → its lines, or undefined when the checksum does not match. */
+export function decodeRecord(record: Buffer): EventLine[] | undefined {
+  if (record.length <= CRC_BYTES) return undefined;
+  const payload = record.subarray(CRC_BYTES);
+  if (crc32(payload) !== record.readUInt32BE(0)) return undefined;
+  return payload.toString('utf8').split('\n');
+}
+
+/** LMDB's codes → ours. Its messages start with the code's name or are the operating system's. */
+export function journalError(error: unknown): StoreError {
+  if (error instanceof StoreError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  const code = JOURNAL_ERRORS.find(([pattern]) => pattern.test(message))?.[1] ?? 'unavailable';
+  return new StoreError(code, `journal: ${message}`, { cause: error });
+}
+
+export const JOURNAL_ERRORS = [
+  [/MDB_MAP_FULL|No space left|ENOSPC|EDQUOT|quota/i, 'unavailable'],
+  [/MDB_CORRUPTED|MDB_PAGE_NOTFOUND|MDB_INVALID|MDB_VERSION_MISMATCH|not an LMDB file/i, 'corrupt'],
+  [/MDB_BAD_VALSIZE/i, 'too-large'],
+  [/closed/i, 'closed'],
+] as const;

@@ -1,0 +1,83 @@
+import { randomUUID } from 'node:crypto';
+import type { EventLine } from '../../event/line.ts';
+import type { Position } from '../../event/position.ts';
+import { StoreError } from '../../event/store-error.ts';
+import type { Delivery, Publisher, PublisherLimits, PublisherStats, ReceiveOptions, Source } from '../contract.ts';
+
+/**
+ * A transport that lives in memory, for tests: the same contract without durability. One object is both
+ * ends.
+ */
+export class MemoryTransport implements Publisher, Source {
+  readonly name = 'memory';
+  readonly limits: PublisherLimits;
+  readonly #source = randomUUID();
+  readonly #queue: { readonly end: number; readonly lines: readonly EventLine[]; readonly bytes: number }[] = [];
+  #end = 0;
+  #next = 0;
+  #open = false;
+
+  constructor(limits: PublisherLimits) {
+    this.limits = limits;
+  }
+
+  open(stored: readonly Position[] = []): Promise<void> {
+    this.#open = true;
+    this.#next = stored.find((position) => position.source === this.#source)?.end ?? this.#next;
+    return Promise.resolve();
+  }
+
+  publish(lines: readonly EventLine[]): Promise<void> {
+    if (!this.#open) return Promise.reject(new StoreError('closed', 'memory: closed'));
+    const bytes = Buffer.byteLength(lines.join('\n'));
+    if (this.stats().bytes + bytes > this.limits.bytesMax) {
+      return Promise.reject(new StoreError('unavailable', 'memory: full'));
+    }
+    this.#end += lines.length;
+    this.#queue.push({ end: this.#end, lines, bytes });
+    return Promise.resolve();
+  }
+
+  async receive(options: ReceiveOptions): Promise<Delivery | undefined> {
+    await Promise.resolve();
+    if (!this.#open) throw new StoreError('closed', 'memory: closed');
+    const lines: EventLine[] = [];
+    const from = this.#next;
+    let bytes = 0;
+    for (const record of this.#queue) {
+      if (record.end <= this.#next) continue;
+      lines.push(...record.lines);
+      bytes += record.bytes;
+      this.#next = record.end;
+      if (lines.length >= options.eventsMax || bytes >= options.bytesMax) break;
+    }
+    if (lines.length === 0) return undefined;
+    const end = this.#next;
+    return {
+      lines,
+      damaged: [],
+      position: { source: this.#source, end },
+      ack: () => Promise.resolve(this.#drop(end)),
+      nack: () => {
+        this.#next = from;
+      },
+    };
+  }
+
+  #drop(end: number): void {
+    while (this.#queue.length > 0 && this.#queue[0]!.end <= end) this.#queue.shift();
+  }
+
+  stats(): PublisherStats & { oldestReceivedAtUs?: number } {
+    const bytes = this.#queue.reduce((sum, record) => sum + record.bytes, 0);
+    const events = this.#queue.reduce((sum, record) => sum + record.lines.length, 0);
+    const first = this.#queue[0]?.lines[0];
+    const oldest = first === undefined ? {} : { oldestReceivedAtUs: (JSON.parse(first) as { received_at: number }).received_at };
+    return { events, bytes, waiting: 0, ...oldest };
+  }
+
+  close(): Promise<void> {
+    this.#open = false;
+    return Promise.resolve();
+  }
+}

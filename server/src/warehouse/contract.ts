@@ -1,0 +1,97 @@
+import type { EventLine } from '../event/line.ts';
+import type { Position } from '../event/position.ts';
+import type { Dialect } from './dialect.ts';
+
+/** An event that the warehouse refuses, or that could not be read back, kept with its reason. */
+export interface DeadLetter {
+  /** `rejected` by the warehouse, or `corrupt`: unreadable in the transport. */
+  readonly reason: 'rejected' | 'corrupt';
+  /** What the store said, for operators. */
+  readonly detail: string;
+  /** The line as far as it could be read. */
+  readonly body: string;
+}
+
+/** What one insert stores, all or nothing. */
+export interface InsertBatch {
+  readonly lines: readonly EventLine[];
+  readonly deadLetters: readonly DeadLetter[];
+  /** Where the source stands after this batch; stored with the rows. */
+  readonly position: Position;
+  /** Unix microseconds; becomes the dead letters' `died_at`. */
+  readonly nowUs: number;
+}
+
+export interface InsertResult {
+  /** Events that are new. */
+  readonly inserted: number;
+  /** Events whose event_id was stored before, or stood twice in the batch. */
+  readonly duplicates: number;
+}
+
+/** A SQL text of the warehouse's dialect with its named parameters. Values never stand in the text. */
+export interface Statement {
+  readonly sql: string;
+  readonly params: Readonly<Record<string, string | number | null>>;
+}
+
+/** Numbers come as numbers where they are safe integers or doubles, as bigint beyond; dates as YYYY-MM-DD. */
+export type Row = Readonly<Record<string, string | number | bigint | boolean | null>>;
+
+export interface QueryOptions {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+}
+
+/** A rollup row that differs from what the rows say. */
+export interface RollupFault {
+  readonly rollup: string;
+  /** Rows that the rollup has and should not, or that it lacks. */
+  readonly rows: number;
+}
+
+/** One slice of an export: everything received in a range of days, written to a file. */
+export interface ExportSlice {
+  readonly format: 'ndjson' | 'csv' | 'parquet';
+  /** First and last day, YYYY-MM-DD in the reporting timezone, both included; absent is without bound. */
+  readonly from?: string;
+  readonly to?: string;
+  readonly path: string;
+}
+
+/** What an engine can do; read by the conformance suite and by the features that need it. */
+export interface WarehouseSupports {
+  /** `insert` is atomic with the position: a crash between insert and ack cannot repeat a batch. */
+  readonly atomicPosition: boolean;
+  /** `backup`, `exportTo` and `verify` work. */
+  readonly maintenance: boolean;
+}
+
+/**
+ * Where events end up, and what reports ask.
+ *
+ * `insert` makes rows, rollups, dead letters and position visible and durable together, or nothing of
+ * them. An event whose (project, event_id) is stored already is skipped, in this batch or any earlier.
+ * A batch whose position is not beyond the stored one of the same source is skipped whole. One insert at a
+ * time; queries run beside it and see the state before or after it, never between.
+ *
+ * Errors are `StoreError`s: `rejected` (the batch has a line that will never be taken: split it),
+ * `unavailable` and `timeout` (try the same batch later), `closed` and `corrupt` (close, open, then try
+ * again). No driver retries, batches, times or logs; that is the loader's.
+ */
+export interface Warehouse {
+  readonly name: string;
+  readonly dialect: Dialect;
+  readonly supports: WarehouseSupports;
+  open(): Promise<void>;
+  /** The last stored position of every source. */
+  positions(): Promise<readonly Position[]>;
+  insert(batch: InsertBatch): Promise<InsertResult>;
+  query(statement: Statement, options: QueryOptions): Promise<readonly Row[]>;
+  /** Recomputes every rollup from the rows and compares; an empty list is what should come. */
+  verify(): Promise<readonly RollupFault[]>;
+  /** Writes a consistent copy into the directory. No insert runs meanwhile. */
+  backup(directory: string): Promise<void>;
+  exportTo(slice: ExportSlice): Promise<void>;
+  close(): Promise<void>;
+}

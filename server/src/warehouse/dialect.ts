@@ -1,0 +1,24 @@
+/**
+ * What differs between the engines' SQL, as far as reports need it. Everything else in a report is
+ * standard SQL and written once. Tables and columns have the same names on every engine:
+ *
+ * - `events` (project, event_id, received_at, event_time, event_name, user_id, session_id, page, country,
+ *   region, city, properties)
+ * - `users` (project, user_id, first_seen_at)
+ * - `sessions` (project, session_id, started_at, ended_at)
+ * - `user_days` (project, day, user_id), days in the reporting timezone
+ * - `daily` (project, day, active_users, new_users, sessions, session_duration_us)
+ * - `dead_letters` (died_at, reason, detail, body)
+ */
+export interface Dialect {
+  /** A named parameter as it stands in the text. */
+  param(name: string): string;
+  /** The calendar day of a UTC timestamp column in the timezone that the named parameter holds. */
+  localDay(column: string, timezoneParam: string): string;
+  /** A DATE from a named parameter that holds YYYY-MM-DD. */
+  dateParam(name: string): string;
+  /** Whole microseconds from one timestamp to another, as an integer. */
+  microsecondsBetween(from: string, to: string): string;
+  /** A timestamp as whole unix microseconds. */
+  unixMicroseconds(column: string): string;
+}

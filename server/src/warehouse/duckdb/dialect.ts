@@ -1,0 +1,14 @@
+import type { Dialect } from '../dialect.ts';
+
+/** The day of a UTC timestamp in a timezone, both as SQL expressions. UTC needs no look-up. */
+export function dayOf(column: string, timezone: string): string {
+  return `CAST(timezone(${timezone}, timezone('UTC', ${column})) AS DATE)`;
+}
+
+export const duckdbDialect: Dialect = {
+  param: (name) => `$${name}`,
+  localDay: (column, timezoneParam) => dayOf(column, `$${timezoneParam}`),
+  dateParam: (name) => `CAST($${name} AS DATE)`,
+  microsecondsBetween: (from, to) => `date_diff('microseconds', ${from}, ${to})`,
+  unixMicroseconds: (column) => `epoch_us(${column})`,
+};

@@ -1,0 +1,26 @@
+import { StoreError, type StoreErrorCode } from '../../event/store-error.ts';
+
+/** DuckDB's messages start with the class of the error. The first pattern that fits decides. */
+export const DUCKDB_ERRORS: readonly (readonly [RegExp, StoreErrorCode])[] = [
+  [/Conflicting lock is held|Could not set lock/i, 'unavailable'],
+  [/^INTERRUPT Error|Interrupted/i, 'timeout'],
+  [/^FATAL Error|has been invalidated|^INTERNAL Error/i, 'closed'],
+  [/connection (is )?(closed|disconnected)|database (is )?closed/i, 'closed'],
+  [/Corrupt|checksum|not a valid DuckDB database|different (DuckDB )?version|Serialization Error/i, 'corrupt'],
+  [/^(Invalid Input|Conversion|Constraint|Out of Range|Mismatch Type|Type) Error/i, 'rejected'],
+  [/Failure while replaying WAL/i, 'corrupt'],
+  [/^IO Error|^Out of Memory|^TransactionContext Error|No space left/i, 'unavailable'],
+];
+
+/** A DuckDB error → ours; `unavailable` where the class is unknown, so that nothing is given up on a guess. */
+export function duckdbError(error: unknown): StoreError {
+  if (error instanceof StoreError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  const code = DUCKDB_ERRORS.find(([pattern]) => pattern.test(message))?.[1] ?? 'unavailable';
+  return new StoreError(code, `duckdb: ${message}`, { cause: error });
+}
+
+/** True when another process has the file open. */
+export function isLockConflict(error: unknown): boolean {
+  return error instanceof Error && DUCKDB_ERRORS[0]![0].test(error.message);
+}

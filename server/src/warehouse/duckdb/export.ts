@@ -1,0 +1,43 @@
+import type { ExportSlice } from '../contract.ts';
+import { dayOf } from './dialect.ts';
+import { timezoneLiteral } from './rollups.ts';
+
+/** How each format is written. NDJSON and CSV have no header, so that slices can follow each other. */
+const FORMATS = {
+  ndjson: '(FORMAT json)',
+  csv: '(FORMAT csv, HEADER false)',
+  parquet: '(FORMAT parquet, COMPRESSION zstd)',
+} as const;
+
+/** Columns of an export, as `daybook import` and the ingest routes take them. */
+export const EXPORT_COLUMNS = [
+  'type',
+  'event_id',
+  'event_name',
+  'user_id',
+  'session_id',
+  'event_time',
+  'page',
+  'country',
+  'region',
+  'city',
+  'properties',
+] as const;
+
+/** One COPY of the events whose event_time falls on the days of the slice. DuckDB takes no parameters in COPY. */
+export function exportSql(slice: ExportSlice, timezone: string): string {
+  const day = dayOf('event_time', timezoneLiteral(timezone));
+  const where = [
+    slice.from === undefined ? '' : `${day} >= DATE ${literal(slice.from)}`,
+    slice.to === undefined ? '' : `${day} <= DATE ${literal(slice.to)}`,
+  ].filter((condition) => condition !== '');
+  return `COPY (
+    SELECT 'event' AS type, event_id, event_name, user_id, session_id, epoch_us(event_time) / 1e6 AS event_time,
+      page, country, region, city, properties
+    FROM events ${where.length === 0 ? '' : `WHERE ${where.join(' AND ')}`}
+  ) TO ${literal(slice.path)} ${FORMATS[slice.format]}`;
+}
+
+function literal(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}

@@ -1,0 +1,69 @@
+import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import { StoreError } from '../../event/store-error.ts';
+import type { QueryOptions, Row, Statement } from '../contract.ts';
+import { duckdbError } from './errors.ts';
+import { rowsOf } from './rows.ts';
+
+/** Queries that run at the same time; further ones wait in order. */
+const RUNNING_MAX = 2;
+/** Queries that may wait; beyond, a query fails with `unavailable`. */
+const WAITING_MAX = 64;
+
+/** Connections for queries: bounded concurrency, a fair queue, a deadline on every query. */
+export class DuckdbReaders {
+  readonly #instance: DuckDBInstance;
+  readonly #idle: DuckDBConnection[] = [];
+  readonly #waiting: (() => void)[] = [];
+  #running = 0;
+
+  constructor(instance: DuckDBInstance) {
+    this.#instance = instance;
+  }
+
+  async query(statement: Statement, options: QueryOptions): Promise<readonly Row[]> {
+    const deadline = AbortSignal.timeout(options.timeoutMs);
+    const signal = options.signal === undefined ? deadline : AbortSignal.any([deadline, options.signal]);
+    await this.#enter();
+    try {
+      if (signal.aborted) throw new StoreError('timeout', 'duckdb: the query waited too long for its turn');
+      return await this.#run(statement, signal);
+    } catch (error) {
+      throw duckdbError(error);
+    } finally {
+      this.#leave();
+    }
+  }
+
+  async #run(statement: Statement, signal: AbortSignal): Promise<readonly Row[]> {
+    const connection = this.#idle.pop() ?? (await this.#instance.connect());
+    const interrupt = () => connection.interrupt();
+    signal.addEventListener('abort', interrupt, { once: true });
+    try {
+      return rowsOf(await connection.runAndReadAll(statement.sql, { ...statement.params }));
+    } finally {
+      signal.removeEventListener('abort', interrupt);
+      this.#idle.push(connection);
+    }
+  }
+
+  async #enter(): Promise<void> {
+    if (this.#running >= RUNNING_MAX) {
+      if (this.#waiting.length >= WAITING_MAX) {
+        throw new StoreError('unavailable', `duckdb: ${WAITING_MAX} queries are waiting already`);
+      }
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    } else {
+      this.#running += 1;
+    }
+  }
+
+  #leave(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#running -= 1;
+    else next();
+  }
+
+  close(): void {
+    for (const connection of this.#idle.splice(0)) connection.closeSync();
+  }
+}

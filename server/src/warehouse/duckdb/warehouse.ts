@@ -1,0 +1,205 @@
+import { constants, copyFile, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
+import type { Position } from '../../event/position.ts';
+import { StoreError } from '../../event/store-error.ts';
+import type {
+  ExportSlice,
+  InsertBatch,
+  InsertResult,
+  QueryOptions,
+  RollupFault,
+  Row,
+  Statement,
+  Warehouse,
+} from '../contract.ts';
+import { duckdbDialect } from './dialect.ts';
+import { duckdbError } from './errors.ts';
+import { exportSql } from './export.ts';
+import { DuckdbInsert } from './insert.ts';
+import { migrate } from './migrate.ts';
+import { DuckdbReaders } from './readers.ts';
+import { rollupQueries } from './rollups.ts';
+
+/** The file's name in the data directory. DuckDB keeps `daybook.duckdb.wal` beside it. */
+export const DUCKDB_FILE = 'daybook.duckdb';
+
+export interface DuckdbWarehouseOptions {
+  readonly directory: string;
+  /** Reporting timezone, an IANA name. When it changes, `open` makes the rollups anew. */
+  readonly timezone: string;
+  readonly memoryBytesMax: number;
+  readonly threads: number;
+  /** Wraps the writing connection; lets tests make the N-th call fail. */
+  readonly wrapConnection?: (connection: DuckDBConnection) => DuckDBConnection;
+}
+
+/** The log is written into the file when it is longer than this, so that a start never replays much. */
+const WAL_BYTES_MAX = 16 * 1_024 * 1_024;
+
+interface Opened {
+  readonly instance: DuckDBInstance;
+  readonly writer: DuckDBConnection;
+  readonly insert: DuckdbInsert;
+  readonly readers: DuckdbReaders;
+}
+
+/**
+ * DuckDB in one file. Must live on one thread of one process: every insert and query comes through here.
+ * Rows, rollups and position are written in one transaction.
+ */
+export class DuckdbWarehouse implements Warehouse {
+  readonly name = 'duckdb';
+  readonly dialect = duckdbDialect;
+  readonly supports = { atomicPosition: true, maintenance: true };
+  readonly #options: DuckdbWarehouseOptions;
+  #opened: Opened | undefined;
+  /** The writing connection serves one user at a time; this is the last one's end. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(options: DuckdbWarehouseOptions) {
+    this.#options = options;
+  }
+
+  async open(): Promise<void> {
+    const { directory, timezone, memoryBytesMax, threads, wrapConnection } = this.#options;
+    try {
+      const instance = await DuckDBInstance.create(join(directory, DUCKDB_FILE), {
+        threads: String(threads),
+        memory_limit: `${Math.floor(memoryBytesMax / 1_024)}KiB`,
+        checkpoint_threshold: `${WAL_BYTES_MAX}B`,
+        temp_directory: join(directory, 'spill'),
+        autoinstall_known_extensions: 'false',
+        autoload_known_extensions: 'false',
+      });
+      const connection = await instance.connect();
+      const writer = wrapConnection?.(connection) ?? connection;
+      await migrate(writer);
+      const insert = new DuckdbInsert(writer, timezone);
+      this.#opened = { instance, writer, insert, readers: new DuckdbReaders(instance) };
+      await this.#keepTimezone(writer);
+    } catch (error) {
+      await this.close();
+      throw duckdbError(error);
+    }
+  }
+
+  /** Makes the rollups anew when the file was written with another reporting timezone. */
+  async #keepTimezone(writer: DuckDBConnection): Promise<void> {
+    const { timezone } = this.#options;
+    const reader = await writer.runAndReadAll(`SELECT value FROM settings WHERE name = 'timezone'`);
+    const stored = reader.getRows()[0]?.[0];
+    if (stored === timezone) return;
+    await this.#transaction(writer, async () => {
+      if (stored !== undefined) await this.#rebuild(writer);
+      await writer.run(`DELETE FROM settings WHERE name = 'timezone'`);
+      await writer.run(`INSERT INTO settings VALUES ('timezone', $timezone)`, { timezone });
+    });
+  }
+
+  async #rebuild(writer: DuckDBConnection): Promise<void> {
+    for (const [table, query] of rollupQueries(this.#options.timezone)) {
+      await writer.run(`DELETE FROM ${table}`);
+      await writer.run(`INSERT INTO ${table} ${query}`);
+    }
+  }
+
+  positions(): Promise<readonly Position[]> {
+    return this.#exclusively(async ({ writer }) => {
+      const reader = await writer.runAndReadAll('SELECT source, "end" FROM positions');
+      return reader.getRows().map(([source, end]) => ({ source: String(source), end: Number(end) }));
+    });
+  }
+
+  insert(batch: InsertBatch): Promise<InsertResult> {
+    return this.#exclusively(({ writer, insert }) => this.#transaction(writer, () => insert.run(batch)));
+  }
+
+  async query(statement: Statement, options: QueryOptions): Promise<readonly Row[]> {
+    return this.#use().readers.query(statement, options);
+  }
+
+  verify(): Promise<readonly RollupFault[]> {
+    return this.#exclusively(({ writer }) =>
+      this.#transaction(writer, async () => {
+        const faults: RollupFault[] = [];
+        for (const [rollup, query] of rollupQueries(this.#options.timezone)) {
+          const rows = await differingRows(writer, rollup, query);
+          if (rows > 0) faults.push({ rollup, rows });
+        }
+        return faults;
+      }),
+    );
+  }
+
+  backup(directory: string): Promise<void> {
+    return this.#exclusively(async ({ writer }) => {
+      await writer.run('CHECKPOINT');
+      await mkdir(directory, { recursive: true });
+      const from = join(this.#options.directory, DUCKDB_FILE);
+      await copyFile(from, join(directory, DUCKDB_FILE), constants.COPYFILE_FICLONE);
+    });
+  }
+
+  async exportTo(slice: ExportSlice): Promise<void> {
+    const connection = await this.#use().instance.connect();
+    try {
+      await connection.run(exportSql(slice, this.#options.timezone));
+    } catch (error) {
+      throw duckdbError(error);
+    } finally {
+      connection.closeSync();
+    }
+  }
+
+  async close(): Promise<void> {
+    const opened = this.#opened;
+    this.#opened = undefined;
+    if (opened === undefined) return;
+    await this.#turn.catch(() => undefined);
+    opened.readers.close();
+    await opened.writer.run('CHECKPOINT').catch(() => undefined);
+    opened.writer.closeSync();
+    opened.instance.closeSync();
+  }
+
+  #use(): Opened {
+    if (this.#opened === undefined) throw new StoreError('closed', 'duckdb: not open');
+    return this.#opened;
+  }
+
+  /** Waits for its turn on the writing connection. */
+  #exclusively<T>(work: (opened: Opened) => Promise<T>): Promise<T> {
+    const run = this.#turn.then(async () => {
+      try {
+        return await work(this.#use());
+      } catch (error) {
+        throw duckdbError(error);
+      }
+    });
+    this.#turn = run.catch(() => undefined);
+    return run;
+  }
+
+  async #transaction<T>(writer: DuckDBConnection, work: () => Promise<T>): Promise<T> {
+    await writer.run('BEGIN');
+    try {
+      const result = await work();
+      await writer.run('COMMIT');
+      return result;
+    } catch (error) {
+      // After a failed COMMIT there is nothing to roll back; the first error is the one that counts.
+      await writer.run('ROLLBACK').catch(() => undefined);
+      throw error;
+    }
+  }
+}
+
+/** Counts the rows in which a rollup and its query differ, either way, repeated rows included. */
+async function differingRows(writer: DuckDBConnection, rollup: string, query: string): Promise<number> {
+  const reader = await writer.runAndReadAll(`
+    WITH expected AS (${query}), actual AS (SELECT * FROM ${rollup})
+    SELECT (SELECT count(*) FROM (FROM expected EXCEPT ALL FROM actual))
+      + (SELECT count(*) FROM (FROM actual EXCEPT ALL FROM expected))`);
+  return Number(reader.getRows()[0]![0]);
+}
