@@ -87,6 +87,8 @@ export interface Warehouse {
   /** The last stored position of every source. */
   positions(): Promise<readonly Position[]>;
   insert(batch: InsertBatch): Promise<InsertResult>;
+  /** Does all that `insert` would do with the lines and undoes it: rejects as `insert` would, stores nothing. */
+  check(lines: readonly EventLine[]): Promise<void>;
   query(statement: Statement, options: QueryOptions): Promise<readonly Row[]>;
   /** Recomputes every rollup from the rows and compares; an empty list is what should come. */
   verify(): Promise<readonly RollupFault[]>;

@@ -1,8 +1,17 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EventLine } from '../../event/line.ts';
 import type { Position } from '../../event/position.ts';
 import type { Damage, Delivery, ReceiveOptions, Source, SourceStats } from '../contract.ts';
-import { ackedEnd, decodeRecord, journalError, openJournalStore, type JournalStore } from './store.ts';
+import {
+  ackedEnd,
+  decodeRecord,
+  JOURNAL_FILE,
+  journalError,
+  openJournalStore,
+  type JournalStore,
+} from './store.ts';
 
 export interface LmdbSourceOptions {
   readonly directory: string;
@@ -107,6 +116,26 @@ export class LmdbSource implements Source {
       return { oldestReceivedAtUs: receivedAtUs };
     }
     return {};
+  }
+
+  /** Whether a record is not acknowledged yet; false also when the journal is not open. */
+  pending(): boolean {
+    const store = this.#store;
+    if (store === undefined) return false;
+    store.records.resetReadTxn();
+    return store.records.getKeysCount({ limit: 1 }) > 0;
+  }
+
+  /** Writes a consistent copy of the journal into the directory, while it is in use. */
+  async backup(directory: string): Promise<void> {
+    const path = join(directory, JOURNAL_FILE);
+    try {
+      await mkdir(directory, { recursive: true });
+      await rm(path, { force: true });
+      await this.#opened().root.backup(path, true);
+    } catch (error) {
+      throw journalError(error);
+    }
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,7 @@
 import { constants, copyFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
+import type { EventLine } from '../../event/line.ts';
 import type { Position } from '../../event/position.ts';
 import { StoreError } from '../../event/store-error.ts';
 import type {
@@ -113,6 +114,18 @@ export class DuckdbWarehouse implements Warehouse {
 
   insert(batch: InsertBatch): Promise<InsertResult> {
     return this.#exclusively(({ writer, insert }) => this.#transaction(writer, () => insert.run(batch)));
+  }
+
+  check(lines: readonly EventLine[]): Promise<void> {
+    const position = { source: 'check', end: 1 };
+    return this.#exclusively(async ({ writer, insert }) => {
+      await writer.run('BEGIN');
+      try {
+        await insert.run({ lines, deadLetters: [], position, nowUs: 0 });
+      } finally {
+        await writer.run('ROLLBACK').catch(() => undefined);
+      }
+    });
   }
 
   async query(statement: Statement, options: QueryOptions): Promise<readonly Row[]> {

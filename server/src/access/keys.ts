@@ -1,0 +1,35 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { Problem } from '../http/problems.ts';
+
+/** The project that every event belongs to until there is more than one. */
+export const DEFAULT_PROJECT = 'default';
+
+/** What a key allows. */
+export type Access = 'write' | 'read';
+
+/** Checks bearer keys in constant time. With no keys configured, everything is allowed. */
+export class Keys {
+  readonly #digests: Readonly<Record<Access, readonly Buffer[]>>;
+
+  constructor(keys: { readonly writeKeys: readonly string[]; readonly readKeys: readonly string[] }) {
+    this.#digests = { write: keys.writeKeys.map(digest), read: keys.readKeys.map(digest) };
+  }
+
+  /** @throws Problem `unauthorized` */
+  check(access: Access, authorization: string | undefined): void {
+    const digests = this.#digests[access];
+    if (digests.length === 0) return;
+    const given = /^Bearer (.+)$/i.exec(authorization ?? '')?.[1];
+    const presented = digest(given ?? '');
+    let allowed = false;
+    for (const expected of digests) allowed = timingSafeEqual(expected, presented) || allowed;
+    if (given !== undefined && allowed) return;
+    throw new Problem('unauthorized', `send Authorization: Bearer with a ${access} key`, {
+      headers: { 'www-authenticate': 'Bearer realm="daybook"' },
+    });
+  }
+}
+
+function digest(key: string): Buffer {
+  return createHash('sha256').update(key).digest();
+}

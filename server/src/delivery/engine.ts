@@ -1,0 +1,209 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { StoreError } from '../event/store-error.ts';
+import type { Delivery } from '../transport/contract.ts';
+import { LmdbSource } from '../transport/journal/source.ts';
+import type {
+  DeadLetter,
+  ExportSlice,
+  InsertResult,
+  QueryOptions,
+  RollupFault,
+  Row,
+  Statement,
+  Warehouse,
+} from '../warehouse/contract.ts';
+import { makeWarehouse } from '../warehouse/open.ts';
+import { Loader } from './loader.ts';
+
+/** How long to wait before a warehouse that could not be opened is tried again, in milliseconds. */
+const REOPEN_MS = 5_000;
+
+export interface EngineOptions {
+  readonly directory: string;
+  readonly timezone: string;
+  readonly journalBytesMax: number;
+  readonly memoryBytesMax: number;
+  readonly threads: number;
+  readonly eventsMax: number;
+  readonly intervalMs: number;
+}
+
+/** What the loader and the warehouse did and how they are. Times are unix microseconds; totals since the start. */
+export interface EngineStats {
+  readonly warehouse: 'open' | 'opening' | 'unavailable';
+  /** Why it is not open, or why the last insert failed; for operators. */
+  readonly reason?: string;
+  readonly oldestWaitingUs?: number;
+  readonly newestLoadedUs?: number;
+  readonly inserted: number;
+  readonly duplicates: number;
+  readonly deadLetters: Readonly<Record<DeadLetter['reason'], number>>;
+  readonly failures: number;
+}
+
+/** Told about each insert: events and milliseconds. */
+export type InsertWatch = (events: number, ms: number) => void;
+
+/**
+ * The warehouse with its loader, as they run together on one thread. The server puts it on a worker thread
+ * (`worker.ts`); offline commands use it in place.
+ */
+export class Engine {
+  readonly #options: EngineOptions;
+  readonly #source: LmdbSource;
+  readonly #watch: InsertWatch;
+  readonly #stop = new AbortController();
+  #warehouse: Warehouse | undefined;
+  #running: Promise<void> = Promise.resolve();
+  #state: EngineStats['warehouse'] = 'opening';
+  #reason: string | undefined;
+  #newestLoadedUs: number | undefined;
+  #inserted = 0;
+  #duplicates = 0;
+  #failures = 0;
+  readonly #deadLetters = { rejected: 0, corrupt: 0 };
+
+  constructor(options: EngineOptions, watch: InsertWatch = () => undefined) {
+    this.#options = options;
+    this.#watch = watch;
+    this.#source = new LmdbSource({ directory: options.directory, bytesMax: options.journalBytesMax });
+  }
+
+  /** Opens the warehouse and starts loading. When it cannot be opened, says why and goes on trying. */
+  async start(): Promise<EngineStats> {
+    const { directory, timezone, memoryBytesMax, threads } = this.#options;
+    this.#warehouse = await makeWarehouse({ directory, timezone, memoryBytesMax, threads });
+    const opened = await this.#tryOpen(this.#warehouse);
+    this.#running = this.#run(this.#warehouse, opened);
+    return this.stats();
+  }
+
+  async #run(warehouse: Warehouse, opened: boolean): Promise<void> {
+    const { signal } = this.#stop;
+    for (let ready = opened; !ready && !signal.aborted; ready = await this.#tryOpen(warehouse)) {
+      await sleep(REOPEN_MS, undefined, { signal }).catch(() => undefined);
+    }
+    if (signal.aborted) return;
+    const loader = new Loader({
+      source: this.#source,
+      warehouse,
+      eventsMax: this.#options.eventsMax,
+      intervalMs: this.#options.intervalMs,
+      nowUs: () => Date.now() * 1_000,
+      observer: {
+        loaded: (delivery, result, deadLetters, ms) => this.#loaded(delivery, result, deadLetters, ms),
+        failed: (error) => this.#failed(error),
+      },
+    });
+    await loader.run(signal);
+  }
+
+  async #tryOpen(warehouse: Warehouse): Promise<boolean> {
+    try {
+      await warehouse.open();
+      await this.#source.open(await warehouse.positions());
+      this.#newestLoadedUs = await newestLoadedUs(warehouse);
+      this.#state = 'open';
+      this.#reason = undefined;
+      return true;
+    } catch (error) {
+      this.#state = 'unavailable';
+      this.#reason = error instanceof Error ? error.message : String(error);
+      await warehouse.close().catch(() => undefined);
+      return false;
+    }
+  }
+
+  #loaded(delivery: Delivery, result: InsertResult, deadLetters: readonly DeadLetter[], ms: number): void {
+    this.#inserted += result.inserted;
+    this.#duplicates += result.duplicates;
+    for (const { reason } of deadLetters) this.#deadLetters[reason] += 1;
+    const newest = delivery.lines.at(-1);
+    if (newest !== undefined) this.#newestLoadedUs = receivedAtUs(newest) ?? this.#newestLoadedUs;
+    this.#state = 'open';
+    this.#reason = undefined;
+    this.#watch(delivery.lines.length, ms);
+  }
+
+  #failed(error: StoreError): void {
+    this.#failures += 1;
+    this.#reason = error.message;
+    if (error.code !== 'rejected') this.#state = 'unavailable';
+  }
+
+  stats(): EngineStats {
+    const oldestWaitingUs = this.#state === 'opening' ? undefined : this.#oldestWaitingUs();
+    return {
+      warehouse: this.#state,
+      inserted: this.#inserted,
+      duplicates: this.#duplicates,
+      deadLetters: { ...this.#deadLetters },
+      failures: this.#failures,
+      ...(this.#reason === undefined ? {} : { reason: this.#reason }),
+      ...(oldestWaitingUs === undefined ? {} : { oldestWaitingUs }),
+      ...(this.#newestLoadedUs === undefined ? {} : { newestLoadedUs: this.#newestLoadedUs }),
+    };
+  }
+
+  #oldestWaitingUs(): number | undefined {
+    try {
+      return this.#source.stats().oldestReceivedAtUs;
+    } catch {
+      return undefined;
+    }
+  }
+
+  query(statement: Statement, options: QueryOptions): Promise<readonly Row[]> {
+    return this.#use().query(statement, options);
+  }
+
+  verify(): Promise<readonly RollupFault[]> {
+    return this.#use().verify();
+  }
+
+  exportTo(slice: ExportSlice): Promise<void> {
+    return this.#use().exportTo(slice);
+  }
+
+  /** The journal first: what it no longer holds by the time the warehouse is copied, the warehouse holds. */
+  async backup(directory: string): Promise<void> {
+    await this.#source.backup(directory);
+    await this.#use().backup(directory);
+  }
+
+  /** Resolves once everything that was in the journal when it was called is in the warehouse, or at the deadline. */
+  async drain(timeoutMs: number): Promise<boolean> {
+    const deadline = performance.now() + timeoutMs;
+    while (this.#source.pending()) {
+      if (performance.now() > deadline) return false;
+      await sleep(20);
+    }
+    return true;
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+    await this.#source.close();
+    await this.#warehouse?.close();
+  }
+
+  #use(): Warehouse {
+    if (this.#warehouse === undefined) throw new StoreError('closed', 'the warehouse was not started');
+    if (this.#state === 'unavailable' && this.#inserted === 0 && this.#newestLoadedUs === undefined) {
+      throw new StoreError('unavailable', this.#reason ?? 'the warehouse is not open');
+    }
+    return this.#warehouse;
+  }
+}
+
+async function newestLoadedUs(warehouse: Warehouse): Promise<number | undefined> {
+  const us = warehouse.dialect.unixMicroseconds('max(received_at)');
+  const [row] = await warehouse.query({ sql: `SELECT ${us} AS newest FROM events`, params: {} }, { timeoutMs: 10_000 });
+  return typeof row?.['newest'] === 'number' ? row['newest'] : undefined;
+}
+
+function receivedAtUs(line: string): number | undefined {
+  const value = /"received_at":(\d+)/.exec(line)?.[1];
+  return value === undefined ? undefined : Number(value);
+}

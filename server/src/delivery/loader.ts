@@ -1,0 +1,136 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { EventLine } from '../event/line.ts';
+import { StoreError } from '../event/store-error.ts';
+import type { Delivery, Source } from '../transport/contract.ts';
+import type { DeadLetter, InsertResult, Warehouse } from '../warehouse/contract.ts';
+
+/** Bytes of lines in one batch, at most, but for a record that is larger alone. */
+const BATCH_BYTES_MAX = 16 * 1_024 * 1_024;
+/** How long one look at an empty source lasts, in milliseconds. */
+const RECEIVE_WAIT_MS = 500;
+const BACKOFF_MIN_MS = 100;
+const BACKOFF_MAX_MS = 5_000;
+
+/** What the loader tells about its work, for metrics and logs. */
+export interface LoaderObserver {
+  loaded(delivery: Delivery, result: InsertResult, deadLetters: readonly DeadLetter[], ms: number): void;
+  failed(error: StoreError): void;
+}
+
+export interface LoaderOptions {
+  readonly source: Source;
+  readonly warehouse: Warehouse;
+  readonly eventsMax: number;
+  /** Pause after a batch that was not full, so that the next one is worth its cost. */
+  readonly intervalMs: number;
+  readonly observer: LoaderObserver;
+  /** Unix microseconds. */
+  readonly nowUs: () => number;
+}
+
+/**
+ * Moves events from a source into the warehouse: receive, insert, acknowledge. One batch at a time. A store that
+ * is away is tried again for ever, with a growing pause; what waits is bounded by the source. A batch that
+ * the warehouse rejects is searched for the lines it rejects; those become dead letters, the rest is inserted.
+ */
+export class Loader {
+  readonly #options: LoaderOptions;
+
+  constructor(options: LoaderOptions) {
+    this.#options = options;
+  }
+
+  /** Runs until the signal fires; the batch in hand is finished or handed back. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { source, eventsMax, intervalMs } = this.#options;
+    let failures = 0;
+    while (!signal.aborted) {
+      let full = false;
+      try {
+        const delivery = await source.receive({
+          eventsMax,
+          bytesMax: BATCH_BYTES_MAX,
+          waitMs: RECEIVE_WAIT_MS,
+          signal,
+        });
+        if (delivery === undefined) continue;
+        await this.#load(delivery);
+        full = delivery.lines.length >= eventsMax / 2;
+        failures = 0;
+      } catch (error) {
+        failures += 1;
+        await this.#recover(error);
+      }
+      const pauseMs = failures > 0 ? backoffMs(failures) : full ? 0 : intervalMs;
+      await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  async #load(delivery: Delivery): Promise<void> {
+    const startedMs = performance.now();
+    const corrupt = delivery.damaged.map(({ reason, body }) => ({
+      reason: 'corrupt' as const,
+      detail: reason,
+      body: body.toWellFormed(),
+    }));
+    try {
+      const { result, deadLetters } = await this.#insert(delivery, corrupt);
+      this.#options.observer.loaded(delivery, result, deadLetters, performance.now() - startedMs);
+    } catch (error) {
+      delivery.nack();
+      throw error;
+    }
+    await delivery.ack();
+  }
+
+  async #insert(delivery: Delivery, corrupt: readonly DeadLetter[]) {
+    const { warehouse, nowUs } = this.#options;
+    const batch = { lines: delivery.lines, deadLetters: corrupt, position: delivery.position, nowUs: nowUs() };
+    try {
+      return { result: await warehouse.insert(batch), deadLetters: corrupt };
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== 'rejected') throw error;
+      const rejected = new Map<EventLine, string>();
+      await findRejected(warehouse, delivery.lines, error.message, rejected);
+      const lines = delivery.lines.filter((line) => !rejected.has(line));
+      const letters = [...rejected].map(([body, detail]) => ({ reason: 'rejected' as const, detail, body }));
+      const deadLetters = [...corrupt, ...letters];
+      return { result: await warehouse.insert({ ...batch, lines, deadLetters }), deadLetters };
+    }
+  }
+
+  async #recover(error: unknown): Promise<void> {
+    const { warehouse, observer } = this.#options;
+    const failure = error instanceof StoreError ? error : new StoreError('unavailable', String(error), { cause: error });
+    observer.failed(failure);
+    if (failure.code !== 'closed' && failure.code !== 'corrupt') return;
+    await warehouse.close().catch(() => undefined);
+    await warehouse.open().catch((reason: unknown) => observer.failed(reason as StoreError));
+  }
+}
+
+function backoffMs(failures: number): number {
+  return Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(failures - 1, 10));
+}
+
+/** Halves the lines until each rejected one is alone. At most two checks for each halving and rejected line. */
+async function findRejected(
+  warehouse: Warehouse,
+  lines: readonly EventLine[],
+  detail: string,
+  found: Map<EventLine, string>,
+): Promise<void> {
+  if (lines.length === 1) {
+    found.set(lines[0]!, detail);
+    return;
+  }
+  const middle = Math.ceil(lines.length / 2);
+  for (const half of [lines.slice(0, middle), lines.slice(middle)]) {
+    try {
+      await warehouse.check(half);
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== 'rejected') throw error;
+      await findRejected(warehouse, half, error.message, found);
+    }
+  }
+}

@@ -1,0 +1,37 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { StoreError, type StoreErrorCode } from '../event/store-error.ts';
+import { Engine, type EngineOptions } from './engine.ts';
+
+/** The engine's methods that can be called from another thread. */
+export const ENGINE_CALLS = ['start', 'stats', 'query', 'verify', 'exportTo', 'backup', 'drain', 'stop'] as const;
+export type EngineCall = (typeof ENGINE_CALLS)[number];
+
+/** To the worker: call a method. */
+export interface CallMessage {
+  readonly id: number;
+  readonly call: EngineCall;
+  readonly args: readonly unknown[];
+}
+
+/** From the worker: how a call ended, or that a batch was inserted. */
+export type WorkerMessage =
+  | { readonly id: number; readonly value: unknown }
+  | { readonly id: number; readonly failure: { readonly code: StoreErrorCode; readonly message: string } }
+  | { readonly insert: { readonly events: number; readonly ms: number } };
+
+if (parentPort !== null) serve(parentPort);
+
+function serve(port: NonNullable<typeof parentPort>): void {
+  const send = (message: WorkerMessage) => port.postMessage(message);
+  const engine = new Engine(workerData as EngineOptions, (events, ms) => send({ insert: { events, ms } }));
+  port.on('message', async ({ id, call, args }: CallMessage) => {
+    try {
+      const method = engine[call] as (...values: readonly unknown[]) => unknown;
+      send({ id, value: await method.apply(engine, [...args]) });
+    } catch (error) {
+      const code = error instanceof StoreError ? error.code : 'unavailable';
+      send({ id, failure: { code, message: error instanceof Error ? error.message : String(error) } });
+    }
+    if (call === 'stop') port.close();
+  });
+}

@@ -1,0 +1,33 @@
+import { Controller, Get, Header } from '@nestjs/common';
+import { docsPage, errorsPage } from './docs-page.ts';
+import { openApiDocument } from './openapi.ts';
+import { VERSION } from './version.ts';
+
+const HTML = 'text/html; charset=utf-8';
+const POLICY = "default-src 'none'; style-src 'unsafe-inline'";
+
+/** The API document, and the same for people. Works without internet; asks for no key. */
+@Controller()
+export class DocsController {
+  readonly #document = openApiDocument(VERSION);
+
+  @Get('openapi.json')
+  @Header('cache-control', 'no-cache')
+  openApi(): object {
+    return this.#document;
+  }
+
+  @Get('docs')
+  @Header('content-type', HTML)
+  @Header('content-security-policy', POLICY)
+  docs(): string {
+    return docsPage(this.#document);
+  }
+
+  @Get('docs/errors')
+  @Header('content-type', HTML)
+  @Header('content-security-policy', POLICY)
+  errors(): string {
+    return errorsPage();
+  }
+}

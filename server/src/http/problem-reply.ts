@@ -1,0 +1,62 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { Problem, PROBLEMS, problemBody, problemHeaders, type ProblemCode } from './problems.ts';
+
+/** Fastify's own errors, by code. */
+export const FASTIFY_PROBLEMS: Readonly<Record<string, ProblemCode>> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported-media-type',
+  FST_ERR_CTP_INVALID_TYPE: 'unsupported-media-type',
+  FST_ERR_CTP_BODY_TOO_LARGE: 'body-too-large',
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'bad-request',
+  FST_ERR_CTP_EMPTY_JSON_BODY: 'invalid-json',
+  FST_ERR_CTP_INVALID_JSON_BODY: 'invalid-json',
+  FST_ERR_BAD_URL: 'bad-request',
+  FST_ERR_MAX_PARAM_LENGTH: 'uri-too-long',
+  FST_ERR_NOT_FOUND: 'not-found',
+  FST_ERR_REP_INVALID_PAYLOAD_TYPE: 'internal-error',
+};
+
+/** Node's own errors on a connection, by code. */
+const SOCKET_PROBLEMS: Readonly<Record<string, ProblemCode>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: 'request-timeout',
+  HPE_HEADER_OVERFLOW: 'headers-too-large',
+};
+
+/** Anything thrown below a route → the problem to answer. What we do not know is `internal-error`. */
+export function toProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  const { code, statusCode } = error as Partial<FastifyError>;
+  const known = code === undefined ? undefined : FASTIFY_PROBLEMS[code];
+  if (known !== undefined) return new Problem(known, PROBLEMS[known].title, { cause: error });
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
+    return new Problem('bad-request', PROBLEMS['bad-request'].title, { cause: error });
+  }
+  return new Problem('internal-error', 'the fault was logged with the request_id', { cause: error });
+}
+
+/** Writes a problem as the answer. */
+export function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Problem): void {
+  const path = request.url.split('?', 1)[0] ?? '';
+  void reply
+    .code(PROBLEMS[problem.code].status)
+    .headers(problemHeaders(problem))
+    .send(JSON.stringify(problemBody(problem, request.id, path)));
+}
+
+/** The answer to a URL and method that no route takes: 405 when another method would do, else 404. */
+export function notFoundProblem(instance: FastifyInstance, request: FastifyRequest): Problem {
+  const url = request.url.split('?', 1)[0] ?? '';
+  const allowed = (['GET', 'POST'] as const).filter((method) => instance.hasRoute({ method, url }));
+  if (allowed.length === 0) return new Problem('not-found', `there is no ${request.method} ${url}`);
+  const allow = allowed.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ');
+  return new Problem('method-not-allowed', `allowed: ${allow}`, { headers: { allow } });
+}
+
+/** A whole HTTP answer for a connection whose request could not even be parsed, as text. */
+export function socketAnswer(code: string | undefined): string {
+  const problem = SOCKET_PROBLEMS[code ?? ''] ?? 'bad-request';
+  const { status, title } = PROBLEMS[problem];
+  const body = JSON.stringify(problemBody(new Problem(problem, title), '', ''));
+  const headers = { ...problemHeaders(new Problem(problem, title)), connection: 'close' };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `HTTP/1.1 ${status} ${title}\r\n${lines.join('')}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+}

@@ -1,0 +1,114 @@
+import { z } from 'zod';
+import { isTimezone } from '../config.ts';
+
+/** Days in a range of one report, at most. */
+export const DAYS_MAX = 3_660;
+
+const DAY_MS = 86_400_000;
+const date = z.iso.date('must be a date, YYYY-MM-DD');
+
+/** Query parameters of GET /analytics/daily. */
+export const DAILY_QUERY = z
+  .strictObject({
+    from: date.optional().describe('First day, YYYY-MM-DD, included.'),
+    to: date.optional().describe('Last day, YYYY-MM-DD, included.'),
+    timezone: z
+      .string()
+      .refine(isTimezone, 'must be an IANA timezone name, e.g. Europe/Helsinki')
+      .optional()
+      .describe('Where a day begins: an IANA name. Default: the reporting timezone. Another one is exact and slower.'),
+    date_format: z.enum(['iso', 'mdy', 'dmy']).optional().describe('How dates are written. Default: mdy.'),
+  })
+  .refine(({ from, to }) => from === undefined || to === undefined || from <= to, {
+    path: ['from'],
+    message: 'must not be after to',
+  })
+  .refine(
+    ({ from, to }) =>
+      from === undefined || to === undefined || (Date.parse(to) - Date.parse(from)) / DAY_MS < DAYS_MAX,
+    { path: ['to'], message: `must be less than ${DAYS_MAX} days after from` },
+  );
+
+/** Query parameters of GET /analytics/dead-letters. */
+export const DEAD_LETTERS_QUERY = z.strictObject({
+  limit: z
+    .string()
+    .regex(/^\d{1,4}$/, 'must be a whole number')
+    .transform(Number)
+    .pipe(z.number().min(1, 'must be at least 1').max(1_000, 'must be at most 1000'))
+    .default(100)
+    .describe('How many to list, newest first.'),
+});
+
+const fault = z.strictObject({
+  pointer: z.string().describe('JSON pointer (RFC 6901) of the field; "" is the whole.'),
+  detail: z.string().describe('What is wrong and what is allowed.'),
+});
+
+const count = (description: string) => z.int().nonnegative().describe(description);
+
+/** All good. */
+export const ACCEPTED = z.strictObject({ accepted: count('Events stored durably.') });
+
+/** Some good, some bad. */
+export const PARTLY_ACCEPTED = z.strictObject({
+  accepted: count('Events stored durably.'),
+  rejected: z
+    .array(
+      z.strictObject({
+        index: count('Place among the events of the batch, from 0.'),
+        event_id: z.string().optional().describe('As sent, where there was one.'),
+        code: z.string().describe('invalid-event or invalid-json.'),
+        errors: z.array(fault),
+      }),
+    )
+    .max(100)
+    .describe('The first 100 events that were not stored.'),
+  rejected_total: count('Events that were not stored.'),
+});
+
+export const DAILY = z.strictObject({
+  total_users: count('Distinct users ever seen, not only in the range.'),
+  daily_stats: z
+    .array(
+      z.strictObject({
+        date: z.string().describe('Calendar day in the timezone, written as date_format says.'),
+        average_session_duration: z
+          .number()
+          .describe('Mean over the sessions that started on the day of last − first event_time, in seconds, 2 decimals.'),
+        active_user_count: count('Distinct users with an event on the day.'),
+        new_user_count: count('Users whose first event ever falls on the day.'),
+      }),
+    )
+    .describe('Newest day first. With from or to, days without an event are listed with zeros.'),
+});
+
+export const DEAD_LETTERS = z.strictObject({
+  dead_letters: z.array(
+    z.strictObject({
+      died_at: z.iso.datetime().describe('When, UTC.'),
+      reason: z.enum(['rejected', 'corrupt']).describe('By the warehouse, or unreadable in the journal.'),
+      detail: z.string().describe('What the store said.'),
+      body: z.string().describe('The event as far as it could be read.'),
+    }),
+  ),
+});
+
+export const PROBLEM = z.looseObject({
+  type: z.string(),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string(),
+  instance: z.string(),
+  code: z.string().describe('Act on this; see /docs/errors.'),
+  request_id: z.string(),
+  errors: z.array(fault).optional(),
+});
+
+export const LIVE = z.strictObject({ status: z.literal('ok') });
+
+export const READY = z.strictObject({
+  status: z.enum(['ready', 'degraded', 'draining']).describe('degraded: events are taken, reports are not available.'),
+  journal: z.enum(['open', 'closed']),
+  warehouse: z.enum(['open', 'opening', 'unavailable']),
+});

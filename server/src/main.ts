@@ -1,0 +1,40 @@
+import { createApp } from './app.ts';
+import { ConfigError, EX_CONFIG, readConfig } from './config.ts';
+import { AlreadyRunningError } from './control/server.ts';
+import { greeting } from './greeting.ts';
+
+/** Serves until SIGTERM or SIGINT; the exit code says how it ended. */
+export async function serve(env: NodeJS.ProcessEnv = process.env): Promise<void> {
+  const config = readConfig(env);
+  const app = await createApp(config);
+  const url = await app.listen();
+  process.stdout.write(greeting(url, config));
+  const stop = (signal: NodeJS.Signals) => {
+    app.parts.log.info({ signal }, 'shutting down');
+    setTimeout(() => {
+      app.parts.log.error('the shutdown took too long');
+      process.exit(1);
+    }, config.shutdownTimeoutMs).unref();
+    app.close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        app.parts.log.error(error);
+        process.exit(1);
+      },
+    );
+  };
+  process.once('SIGTERM', stop).once('SIGINT', stop);
+}
+
+/** Prints why the server could not start, for people; returns the exit code. */
+export function explainStart(error: unknown): number {
+  const known = error instanceof ConfigError || error instanceof AlreadyRunningError;
+  const code = (error as NodeJS.ErrnoException).code;
+  const text = known || code !== undefined ? (error as Error).message : ((error as Error).stack ?? String(error));
+  process.stderr.write(`daybook: ${text}\n`);
+  return error instanceof ConfigError ? EX_CONFIG : 1;
+}
+
+if (import.meta.main) {
+  serve().catch((error: unknown) => process.exit(explainStart(error)));
+}

@@ -1,0 +1,165 @@
+import { Problem } from '../http/problems.ts';
+import { DAYS_MAX } from '../http/wire.ts';
+import type { Statement } from '../warehouse/contract.ts';
+import type { Dialect } from '../warehouse/dialect.ts';
+import { addDays, daysBetween, formatDay, today, type DateFormat } from './days.ts';
+import type { ReportSource } from './source.ts';
+
+export interface DailyQuery {
+  /** YYYY-MM-DD, both included. Days without an event are listed when one of the two is given. */
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
+  /** IANA name; the reporting timezone where absent. */
+  readonly timezone?: string | undefined;
+  /** Default: mdy, 12/31/2025. */
+  readonly date_format?: DateFormat | undefined;
+}
+
+export interface DailyReport {
+  readonly total_users: number;
+  /** Newest day first. */
+  readonly daily_stats: readonly DailyStats[];
+}
+
+export interface DailyStats {
+  readonly date: string;
+  /** Seconds, rounded to 2 decimals. */
+  readonly average_session_duration: number;
+  readonly active_user_count: number;
+  readonly new_user_count: number;
+}
+
+interface DayRow {
+  readonly day: string;
+  readonly active: number;
+  readonly new: number;
+  readonly sessions: number;
+  readonly durationUs: bigint;
+}
+
+/** The daily report: what each number means stands in the documentation of the response. */
+export async function dailyReport(
+  source: ReportSource,
+  query: DailyQuery,
+  nowMs: number,
+): Promise<DailyReport> {
+  const { dialect, project, reportingTimezone } = source;
+  const timezone = query.timezone ?? reportingTimezone;
+  const select = timezone === reportingTimezone ? fromRollups : fromRows;
+  const rows = await source.query(select(dialect, { ...query, timezone, project }));
+  const days = rows.flatMap((row): DayRow[] => {
+    if (row['day'] === null || row['day'] === undefined) return [];
+    return [
+      {
+        day: String(row['day']),
+        active: Number(row['active_users']),
+        new: Number(row['new_users'] ?? 0),
+        sessions: Number(row['sessions'] ?? 0),
+        durationUs: BigInt((row['session_duration_us'] as number | bigint | null) ?? 0),
+      },
+    ];
+  });
+  const format = query.date_format ?? 'mdy';
+  return {
+    total_users: Number(rows[0]?.['total_users'] ?? 0),
+    daily_stats: withEmptyDays(days, query, today(timezone, nowMs)).map((day) => ({
+      date: formatDay(day.day, format),
+      average_session_duration: averageSeconds(day.durationUs, day.sessions),
+      active_user_count: day.active,
+      new_user_count: day.new,
+    })),
+  };
+}
+
+interface DailySelect extends DailyQuery {
+  readonly timezone: string;
+  readonly project: string;
+}
+
+/** Conditions that keep a DATE expression inside the range, as far as the range has ends. */
+function inRange(dialect: Dialect, day: string, { from, to }: DailyQuery): string {
+  const lower = from === undefined ? '' : ` AND ${day} >= ${dialect.dateParam('from')}`;
+  const upper = to === undefined ? '' : ` AND ${day} <= ${dialect.dateParam('to')}`;
+  return lower + upper;
+}
+
+function rangeParams({ from, to }: DailyQuery): Record<string, string> {
+  return { ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) };
+}
+
+/** The reporting timezone: one row a day is read, whatever is stored. */
+function fromRollups(dialect: Dialect, select: DailySelect): Statement {
+  const project = dialect.param('project');
+  return {
+    sql: `
+WITH totals AS (SELECT CAST(coalesce(sum(new_users), 0) AS BIGINT) AS total_users FROM daily WHERE project = ${project}),
+days AS (
+  SELECT day, active_users, new_users, sessions, session_duration_us FROM daily
+  WHERE project = ${project}${inRange(dialect, 'day', select)}
+)
+SELECT total_users, day, active_users, new_users, sessions, session_duration_us
+FROM totals LEFT JOIN days ON true ORDER BY day DESC`,
+    params: { project: select.project, ...rangeParams(select) },
+  };
+}
+
+/** Any other timezone: the same definitions, from users, sessions and events. */
+function fromRows(dialect: Dialect, select: DailySelect): Statement {
+  const project = dialect.param('project');
+  const byDay = (column: string) => dialect.localDay(column, 'timezone');
+  const where = (column: string) => `project = ${project}${inRange(dialect, byDay(column), select)}`;
+  const duration = dialect.microsecondsBetween('started_at', 'ended_at');
+  return {
+    sql: `
+WITH totals AS (SELECT count(*) AS total_users FROM users WHERE project = ${project}),
+active AS (
+  SELECT ${byDay('event_time')} AS day, count(DISTINCT user_id) AS active_users FROM events
+  WHERE ${where('event_time')} GROUP BY 1
+),
+fresh AS (
+  SELECT ${byDay('first_seen_at')} AS day, count(*) AS new_users FROM users
+  WHERE ${where('first_seen_at')} GROUP BY 1
+),
+started AS (
+  SELECT ${byDay('started_at')} AS day, count(*) AS sessions,
+    CAST(sum(${duration}) AS BIGINT) AS session_duration_us
+  FROM sessions WHERE ${where('started_at')} GROUP BY 1
+),
+days AS (
+  SELECT active.day AS day, active_users, new_users, sessions, session_duration_us
+  FROM active LEFT JOIN fresh ON fresh.day = active.day LEFT JOIN started ON started.day = active.day
+)
+SELECT total_users, day, active_users, new_users, sessions, session_duration_us
+FROM totals LEFT JOIN days ON true ORDER BY day DESC`,
+    params: { project: select.project, timezone: select.timezone, ...rangeParams(select) },
+  };
+}
+
+/**
+ * Adds the days of the range that have no event. Without `to` the range ends today (or at the newest event, if
+ * that is later), without `from` it begins with the oldest event.
+ */
+function withEmptyDays(rows: readonly DayRow[], query: DailyQuery, todayIso: string): readonly DayRow[] {
+  if (query.from === undefined && query.to === undefined) return rows;
+  const newest = rows[0]?.day ?? todayIso;
+  const to = query.to ?? (newest > todayIso ? newest : todayIso);
+  const from = query.from ?? rows.at(-1)?.day ?? to;
+  const count = daysBetween(from, to) + 1;
+  if (count > DAYS_MAX) {
+    throw new Problem('invalid-query', `the range has ${count} days; allowed are ${DAYS_MAX}`);
+  }
+  const byDay = new Map(rows.map((row) => [row.day, row]));
+  const days: DayRow[] = [];
+  for (let index = count - 1; index >= 0; index -= 1) {
+    const day = addDays(from, index);
+    days.push(byDay.get(day) ?? { day, active: 0, new: 0, sessions: 0, durationUs: 0n });
+  }
+  return days;
+}
+
+/** Mean of whole microseconds in seconds, rounded to 2 decimals, halves up; exact, without floating point. */
+export function averageSeconds(durationUs: bigint, sessions: number): number {
+  if (sessions === 0) return 0;
+  const parts = BigInt(sessions) * 10_000n;
+  return Number((2n * durationUs + parts) / (2n * parts)) / 100;
+}
