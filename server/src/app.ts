@@ -46,8 +46,9 @@ export async function createApp(config: Config, log: Logger = createLogger(confi
   });
   const watch = (request: FastifyRequest, problem: Problem) => report(parts, request, problem);
   nest.useGlobalFilters(new ProblemFilter(watch));
-  if (config.corsOrigins.length > 0) nest.enableCors({ origin: corsOrigin(config.corsOrigins), maxAge: 86_400 });
-  await register(adapter.getInstance() as unknown as FastifyInstance, parts, watch);
+  if (config.corsOrigins.length > 0)
+    nest.enableCors({ origin: corsOrigin(config.corsOrigins), maxAge: 86_400 });
+  await register(adapter.getInstance<FastifyInstance>(), parts, watch);
   await nest.init();
   return {
     parts,
@@ -71,7 +72,13 @@ async function register(fastify: FastifyInstance, parts: Parts, watch: Watch): P
     metrics.request(request.method, route, reply.statusCode, reply.elapsedTime);
     if (config.logRequests === 'all' || (config.logRequests === 'errors' && reply.statusCode >= 400)) {
       const { method, id } = request;
-      log.info({ request_id: id, method, route, status: reply.statusCode, ms: Math.round(reply.elapsedTime) });
+      log.info({
+        request_id: id,
+        method,
+        route,
+        status: reply.statusCode,
+        ms: Math.round(reply.elapsedTime),
+      });
     }
     done();
   });
@@ -90,7 +97,8 @@ function report({ metrics, log }: Parts, request: FastifyRequest, problem: Probl
   const ingest = request.method === 'POST' && request.url.startsWith('/analytics/event');
   if (ingest && problem.code !== 'invalid-batch') metrics.rejected(problem.code, 1);
   if (PROBLEMS[problem.code].status < 500) return;
-  const cause = problem.cause instanceof Error ? { cause: problem.cause.message, stack: problem.cause.stack } : {};
+  const cause =
+    problem.cause instanceof Error ? { cause: problem.cause.message, stack: problem.cause.stack } : {};
   log.error({ request_id: request.id, code: problem.code, ...cause }, problem.message);
 }
 

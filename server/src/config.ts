@@ -43,13 +43,19 @@ export const ENVIRONMENT = z.object({
     .describe('Directory of the journal and the warehouse. Made when it is missing.'),
   DAYBOOK_TIMEZONE: timezone
     .default('UTC')
-    .describe('Reporting timezone: where a day begins. IANA name. A change makes the rollups anew at the next start.'),
+    .describe(
+      'Reporting timezone: where a day begins. IANA name. A change makes the rollups anew at the next start.',
+    ),
   DAYBOOK_WRITE_KEYS: keys
     .default([])
-    .describe('Keys that may send events, separated by commas; `Authorization: Bearer KEY`. None: no key is asked.'),
+    .describe(
+      'Keys that may send events, separated by commas; `Authorization: Bearer KEY`. None: no key is asked.',
+    ),
   DAYBOOK_READ_KEYS: keys
     .default([])
-    .describe('Keys that may read reports, dead letters and metrics, separated by commas. None: no key is asked.'),
+    .describe(
+      'Keys that may read reports, dead letters and metrics, separated by commas. None: no key is asked.',
+    ),
   DAYBOOK_CORS_ORIGINS: list
     .default([])
     .describe('Origins whose pages may call the API, separated by commas; `*` is any. None: CORS is off.'),
@@ -72,16 +78,22 @@ export const ENVIRONMENT = z.object({
     .describe('Bytes on disk that the journal may take. Beyond it events are answered with 503.'),
   DAYBOOK_JOURNAL_WAITING_MAX: int(1, 1_000_000)
     .default(10_000)
-    .describe('Requests that may wait for the journal at the same time. Beyond it they are answered with 503.'),
+    .describe(
+      'Requests that may wait for the journal at the same time. Beyond it they are answered with 503.',
+    ),
   DAYBOOK_DISK_FREE_BYTES_MIN: int(0, 1_024 * 1_024 * MIB)
     .default(64 * MIB)
     .describe('Free bytes that the journal leaves on the disk. Below it events are answered with 503.'),
   DAYBOOK_BODY_BYTES_IN_FLIGHT_MAX: int(MIB, 1_024 * 1_024 * MIB)
     .default(128 * MIB)
-    .describe('Bytes of request bodies held in memory at the same time. Beyond it requests are answered with 503.'),
+    .describe(
+      'Bytes of request bodies held in memory at the same time. Beyond it requests are answered with 503.',
+    ),
   DAYBOOK_REQUEST_TIMEOUT_MS: int(100, 3_600_000)
     .default(30_000)
-    .describe('Longest time that a request may take to arrive, in milliseconds; then it is answered with 408.'),
+    .describe(
+      'Longest time that a request may take to arrive, in milliseconds; then it is answered with 408.',
+    ),
   DAYBOOK_QUERY_TIMEOUT_MS: int(100, 3_600_000)
     .default(30_000)
     .describe('Longest time that a report may take, in milliseconds; then it is answered with 504.'),
@@ -113,7 +125,9 @@ export class ConfigError extends Error {
   readonly faults: readonly string[];
 
   constructor(faults: readonly string[]) {
-    super(`the configuration has ${faults.length} fault(s):\n${faults.map((fault) => `  ${fault}`).join('\n')}`);
+    super(
+      `the configuration has ${faults.length} fault(s):\n${faults.map((fault) => `  ${fault}`).join('\n')}`,
+    );
     this.faults = faults;
   }
 }
@@ -126,7 +140,9 @@ export const EX_CONFIG = 78;
  * @throws ConfigError with every fault at once
  */
 export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
-  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+  const given = Object.fromEntries(
+    Object.entries(env).filter(([, value]) => value !== undefined && value !== ''),
+  );
   const known = new Set(Object.keys(ENVIRONMENT.shape));
   const faults = Object.keys(given)
     .filter((name) => name.startsWith('DAYBOOK_') && !known.has(name))
@@ -141,8 +157,12 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
 /** Reachable from other machines only with keys. */
 function exposureFaults(env: Environment): string[] {
   if (isLoopback(env.HOST)) return [];
-  const missing = (['DAYBOOK_WRITE_KEYS', 'DAYBOOK_READ_KEYS'] as const).filter((name) => env[name].length === 0);
-  return missing.map((name) => `${name}: must be set, because HOST=${env.HOST} can be reached from other machines`);
+  const missing = (['DAYBOOK_WRITE_KEYS', 'DAYBOOK_READ_KEYS'] as const).filter(
+    (name) => env[name].length === 0,
+  );
+  return missing.map(
+    (name) => `${name}: must be set, because HOST=${env.HOST} can be reached from other machines`,
+  );
 }
 
 /** True for the addresses that only this machine can reach. */
@@ -154,8 +174,7 @@ export function isLoopback(host: string): boolean {
 export function isTimezone(name: string): boolean {
   if (!/^[A-Za-z][A-Za-z0-9_+\-/]*$/.test(name)) return false;
   try {
-    new Intl.DateTimeFormat('en', { timeZone: name });
-    return true;
+    return Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
   } catch {
     return false;
   }

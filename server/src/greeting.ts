@@ -3,17 +3,19 @@ import { EVENT_EXAMPLE } from './event/schema.ts';
 
 /** What the server prints once it listens: where it is, where the data lies, what to try. */
 export function greeting(url: string, config: Config): string {
-  const key = (keys: readonly string[], name: string) =>
-    keys.length === 0 ? '' : ` \\\n    -H "authorization: Bearer $${name}"`;
   const event = JSON.stringify({ ...EVENT_EXAMPLE, event_time: Math.floor(Date.now() / 1_000) });
   return `
 Daybook listens on ${url}
 Data: ${config.dataDirectory}   Days: ${config.timezone}   API: ${url}/docs
 
 Send an event:
-  curl ${url}/analytics/event -H 'content-type: application/json'${key(config.writeKeys, 'WRITE_KEY')} \\
+  curl ${url}/analytics/event -H 'content-type: application/json'${keyHeader(config.writeKeys, 'WRITE_KEY')} \\
     -d '${event}'
 Read the days:
-  curl ${url}/analytics/daily${key(config.readKeys, 'READ_KEY')}
+  curl ${url}/analytics/daily${keyHeader(config.readKeys, 'READ_KEY')}
 `;
+}
+
+function keyHeader(keys: readonly string[], variable: string): string {
+  return keys.length === 0 ? '' : ` \\\n    -H "authorization: Bearer $${variable}"`;
 }

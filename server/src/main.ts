@@ -30,7 +30,8 @@ export async function serve(env: NodeJS.ProcessEnv = process.env): Promise<void>
 export function explainStart(error: unknown): number {
   const known = error instanceof ConfigError || error instanceof AlreadyRunningError;
   const code = (error as NodeJS.ErrnoException).code;
-  const text = known || code !== undefined ? (error as Error).message : ((error as Error).stack ?? String(error));
+  const text =
+    known || code !== undefined ? (error as Error).message : ((error as Error).stack ?? String(error));
   process.stderr.write(`daybook: ${text}\n`);
   return error instanceof ConfigError ? EX_CONFIG : 1;
 }

@@ -15,6 +15,7 @@ import { Health } from './telemetry/health.ts';
 import type { Logger } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import { LmdbPublisher } from './transport/journal/publisher.ts';
+import { markClean, recoverJournal } from './transport/journal/recover.ts';
 import type { Publisher } from './transport/contract.ts';
 import type { ExportSlice } from './warehouse/contract.ts';
 import { duckdbDialect } from './warehouse/duckdb/dialect.ts';
@@ -58,9 +59,14 @@ export async function openParts(config: Config, log: Logger): Promise<Parts> {
   const engine = new EngineThread(
     engineOptions(config),
     (events, ms) => metrics.insert(events, ms),
-    (error) => log.error({ error: error.message }, 'the warehouse thread died: events are kept in the journal'),
+    (error) =>
+      log.error({ error: error.message }, 'the warehouse thread died: events are kept in the journal'),
   );
-  const metrics = new Metrics({ publisher: () => publisher.stats(), engine: () => engine.stats(), now: Date.now });
+  const metrics = new Metrics({
+    publisher: () => publisher.stats(),
+    engine: () => engine.stats(),
+    now: Date.now,
+  });
   const parts: Parts = {
     config,
     log,
@@ -82,6 +88,7 @@ export async function openParts(config: Config, log: Logger): Promise<Parts> {
     close: async () => {
       await publisher.close();
       await engine.stop().catch((error: unknown) => log.error(error));
+      markClean(config.dataDirectory);
       await control.close();
     },
   };
@@ -112,10 +119,14 @@ interface Stores {
 async function openStores({ config, log }: Parts, { control, publisher, engine }: Stores): Promise<void> {
   try {
     await control.listen();
+    const recovery = recoverJournal(config.dataDirectory, Date.now());
+    if (recovery !== undefined)
+      log.error(recovery, 'the journal was damaged: what could be read of it was kept');
     await publisher.open();
     const stats = await engine.start();
     if (stats.warehouse === 'open') return;
-    if (/Conflicting lock/i.test(stats.reason ?? '')) throw new AlreadyRunningError(alreadyRunning(config.dataDirectory));
+    if (/Conflicting lock/i.test(stats.reason ?? ''))
+      throw new AlreadyRunningError(alreadyRunning(config.dataDirectory));
     const help = 'events are kept in the journal; run "daybook doctor" for the way back';
     log.error({ reason: stats.reason }, `the warehouse cannot be opened: ${help}`);
   } catch (error) {

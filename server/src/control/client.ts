@@ -22,16 +22,22 @@ export class ControlClient {
   /** Calls a command and waits for its result, however long it takes. Rejects with the server's message. */
   call(command: string, argument: unknown = null): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const outgoing = request({ socketPath: this.#path, path: `/${command}`, method: 'POST' }, (response) => {
-        const chunks: Buffer[] = [];
-        response.on('data', (chunk: Buffer) => chunks.push(chunk));
-        response.on('error', reject);
-        response.on('end', () => {
-          const answer = JSON.parse(Buffer.concat(chunks).toString('utf8')) as { value?: unknown; error?: string };
-          if (answer.error === undefined) resolve(answer.value);
-          else reject(new Error(answer.error));
-        });
-      });
+      const outgoing = request(
+        { socketPath: this.#path, path: `/${command}`, method: 'POST' },
+        (response) => {
+          const chunks: Buffer[] = [];
+          response.on('data', (chunk: Buffer) => chunks.push(chunk));
+          response.on('error', reject);
+          response.on('end', () => {
+            const answer = JSON.parse(Buffer.concat(chunks).toString('utf8')) as {
+              value?: unknown;
+              error?: string;
+            };
+            if (answer.error === undefined) resolve(answer.value);
+            else reject(new Error(answer.error));
+          });
+        },
+      );
       outgoing.on('error', reject);
       outgoing.end(JSON.stringify(argument));
     });

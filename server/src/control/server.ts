@@ -60,7 +60,8 @@ export class ControlServer {
 
 /** What to say when the data directory is taken. */
 export function alreadyRunning(dataDirectory: string, other?: ControlStatus): string {
-  const who = other === undefined ? 'another process' : `another Daybook (process ${other.pid}, ${other.url})`;
+  const who =
+    other === undefined ? 'another process' : `another Daybook (process ${other.pid}, ${other.url})`;
   return `${who} uses ${dataDirectory} already: stop it first, or set DAYBOOK_DATA_DIR to another directory`;
 }
 

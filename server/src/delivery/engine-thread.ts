@@ -55,7 +55,9 @@ export class EngineThread {
       new Promise<Result>((resolve, reject) => {
         if (this.#exited) return reject(new StoreError('closed', 'the warehouse thread ended'));
         if (this.#waiting.size >= CALLS_MAX) {
-          return reject(new StoreError('unavailable', `${CALLS_MAX} calls are waiting for the warehouse already`));
+          return reject(
+            new StoreError('unavailable', `${CALLS_MAX} calls are waiting for the warehouse already`),
+          );
         }
         const id = this.#nextId;
         this.#nextId += 1;

@@ -199,7 +199,10 @@ export class Engine {
 
 async function newestLoadedUs(warehouse: Warehouse): Promise<number | undefined> {
   const us = warehouse.dialect.unixMicroseconds('max(received_at)');
-  const [row] = await warehouse.query({ sql: `SELECT ${us} AS newest FROM events`, params: {} }, { timeoutMs: 10_000 });
+  const [row] = await warehouse.query(
+    { sql: `SELECT ${us} AS newest FROM events`, params: {} },
+    { timeoutMs: 10_000 },
+  );
   return typeof row?.['newest'] === 'number' ? row['newest'] : undefined;
 }
 

@@ -85,7 +85,12 @@ export class Loader {
 
   async #insert(delivery: Delivery, corrupt: readonly DeadLetter[]) {
     const { warehouse, nowUs } = this.#options;
-    const batch = { lines: delivery.lines, deadLetters: corrupt, position: delivery.position, nowUs: nowUs() };
+    const batch = {
+      lines: delivery.lines,
+      deadLetters: corrupt,
+      position: delivery.position,
+      nowUs: nowUs(),
+    };
     try {
       return { result: await warehouse.insert(batch), deadLetters: corrupt };
     } catch (error) {
@@ -101,7 +106,8 @@ export class Loader {
 
   async #recover(error: unknown): Promise<void> {
     const { warehouse, observer } = this.#options;
-    const failure = error instanceof StoreError ? error : new StoreError('unavailable', String(error), { cause: error });
+    const failure =
+      error instanceof StoreError ? error : new StoreError('unavailable', String(error), { cause: error });
     observer.failed(failure);
     if (failure.code !== 'closed' && failure.code !== 'corrupt') return;
     await warehouse.close().catch(() => undefined);

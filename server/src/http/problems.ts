@@ -20,34 +20,78 @@ const kind = (status: number, title: string, help: string, retryable = false): P
 
 /** Every error that the API answers. `docs/errors.md` is generated from it; a test holds the two together. */
 export const PROBLEMS = {
-  'invalid-json': kind(400, 'The body is not JSON', 'Send one JSON value; the detail says where parsing stopped.'),
+  'invalid-json': kind(
+    400,
+    'The body is not JSON',
+    'Send one JSON value; the detail says where parsing stopped.',
+  ),
   'invalid-utf8': kind(400, 'The body is not UTF-8', 'Encode the body as UTF-8.'),
   'invalid-encoding': kind(400, 'The body cannot be decompressed', 'Send what Content-Encoding says, whole.'),
   'invalid-event': kind(400, 'The event is not valid', 'Correct the fields in errors; nothing was stored.'),
-  'invalid-batch': kind(400, 'No event of the batch is valid', 'Correct the events in rejected; nothing was stored.'),
+  'invalid-batch': kind(
+    400,
+    'No event of the batch is valid',
+    'Correct the events in rejected; nothing was stored.',
+  ),
   'empty-batch': kind(400, 'The batch has no events', 'Send at least one event.'),
   'invalid-query': kind(400, 'A query parameter is not valid', 'Correct the parameters in errors.'),
-  'bad-request': kind(400, 'The request is not valid HTTP', 'Check the request line, the headers and the framing.'),
+  'bad-request': kind(
+    400,
+    'The request is not valid HTTP',
+    'Check the request line, the headers and the framing.',
+  ),
   unauthorized: kind(401, 'A key is needed', 'Send Authorization: Bearer with a key of the right kind.'),
   'not-found': kind(404, 'There is nothing here', 'See /docs for the routes.'),
   'method-not-allowed': kind(405, 'The method is not allowed here', 'Use a method of the Allow header.'),
-  'request-timeout': kind(408, 'The request took too long to arrive', 'Send the body faster or in smaller parts.', true),
+  'request-timeout': kind(
+    408,
+    'The request took too long to arrive',
+    'Send the body faster or in smaller parts.',
+    true,
+  ),
   'body-too-large': kind(413, 'The body is too large', 'Send smaller bodies; the detail names the limit.'),
-  'too-many-events': kind(413, 'The batch has too many events', 'Split the batch; the detail names the limit.'),
+  'too-many-events': kind(
+    413,
+    'The batch has too many events',
+    'Split the batch; the detail names the limit.',
+  ),
   'uri-too-long': kind(414, 'The URL is too long', 'Shorten the URL.'),
-  'unsupported-media-type': kind(415, 'The media type is not supported', 'Use a Content-Type that the detail names.'),
+  'unsupported-media-type': kind(
+    415,
+    'The media type is not supported',
+    'Use a Content-Type that the detail names.',
+  ),
   'unsupported-encoding': kind(415, 'The content encoding is not supported', 'Use gzip, br, zstd, or none.'),
   'headers-too-large': kind(431, 'The headers are too large', 'Send fewer or shorter headers.'),
-  'internal-error': kind(500, 'Something went wrong', 'This is a fault of Daybook; look for the request_id in the log.'),
+  'internal-error': kind(
+    500,
+    'Something went wrong',
+    'This is a fault of Daybook; look for the request_id in the log.',
+  ),
   'journal-unavailable': kind(
     503,
     'Events cannot be stored right now',
     'Nothing was stored. Wait for Retry-After, then send the same request again.',
     true,
   ),
-  'warehouse-unavailable': kind(503, 'Reports are not available right now', 'Wait for Retry-After, then try again.', true),
-  'server-busy': kind(503, 'The server is busy', 'Nothing was stored. Wait for Retry-After, then try again.', true),
-  'query-timeout': kind(504, 'The report took too long', 'Ask for a shorter range, or raise DAYBOOK_QUERY_TIMEOUT_MS.', true),
+  'warehouse-unavailable': kind(
+    503,
+    'Reports are not available right now',
+    'Wait for Retry-After, then try again.',
+    true,
+  ),
+  'server-busy': kind(
+    503,
+    'The server is busy',
+    'Nothing was stored. Wait for Retry-After, then try again.',
+    true,
+  ),
+  'query-timeout': kind(
+    504,
+    'The report took too long',
+    'Ask for a shorter range, or raise DAYBOOK_QUERY_TIMEOUT_MS.',
+    true,
+  ),
 } as const satisfies Record<string, ProblemKind>;
 
 export type ProblemCode = keyof typeof PROBLEMS;
@@ -103,7 +147,9 @@ export function problemHeaders(problem: Problem): Record<string, string> {
 
 /** A store's failure as the answer of a read. The cause stays in the log. */
 export function readProblem(code: StoreErrorCode, cause: unknown): Problem {
-  if (code === 'timeout') return new Problem('query-timeout', 'the report was stopped at its time limit', { cause });
-  if (code === 'rejected') return new Problem('internal-error', 'the warehouse refused the statement', { cause });
+  if (code === 'timeout')
+    return new Problem('query-timeout', 'the report was stopped at its time limit', { cause });
+  if (code === 'rejected')
+    return new Problem('internal-error', 'the warehouse refused the statement', { cause });
   return new Problem('warehouse-unavailable', 'the warehouse cannot be asked right now', { cause });
 }

@@ -16,7 +16,9 @@ export const DAILY_QUERY = z
       .string()
       .refine(isTimezone, 'must be an IANA timezone name, e.g. Europe/Helsinki')
       .optional()
-      .describe('Where a day begins: an IANA name. Default: the reporting timezone. Another one is exact and slower.'),
+      .describe(
+        'Where a day begins: an IANA name. Default: the reporting timezone. Another one is exact and slower.',
+      ),
     date_format: z.enum(['iso', 'mdy', 'dmy']).optional().describe('How dates are written. Default: mdy.'),
   })
   .refine(({ from, to }) => from === undefined || to === undefined || from <= to, {
@@ -75,7 +77,9 @@ export const DAILY = z.strictObject({
         date: z.string().describe('Calendar day in the timezone, written as date_format says.'),
         average_session_duration: z
           .number()
-          .describe('Mean over the sessions that started on the day of last − first event_time, in seconds, 2 decimals.'),
+          .describe(
+            'Mean over the sessions that started on the day of last − first event_time, in seconds, 2 decimals.',
+          ),
         active_user_count: count('Distinct users with an event on the day.'),
         new_user_count: count('Users whose first event ever falls on the day.'),
       }),
@@ -108,7 +112,9 @@ export const PROBLEM = z.looseObject({
 export const LIVE = z.strictObject({ status: z.literal('ok') });
 
 export const READY = z.strictObject({
-  status: z.enum(['ready', 'degraded', 'draining']).describe('degraded: events are taken, reports are not available.'),
+  status: z
+    .enum(['ready', 'degraded', 'draining'])
+    .describe('degraded: events are taken, reports are not available.'),
   journal: z.enum(['open', 'closed']),
   warehouse: z.enum(['open', 'opening', 'unavailable']),
 });

@@ -73,9 +73,13 @@ function text(bytes: Buffer): string {
 }
 
 function tooLarge(bytesMax: number): Problem {
-  return new Problem('body-too-large', `the body must be at most ${bytesMax} bytes, before and after decompression`, {
-    headers: { connection: 'close' },
-  });
+  return new Problem(
+    'body-too-large',
+    `the body must be at most ${bytesMax} bytes, before and after decompression`,
+    {
+      headers: { connection: 'close' },
+    },
+  );
 }
 
 /** Gathers the chunks of a stream. Listeners instead of iteration: half the cost on the single-event route. */
@@ -88,7 +92,7 @@ function collect(stream: Readable, { bytesMax, budget, watch }: ReadBodyOptions)
       budget.give(bytes);
       finish();
     };
-    const refuse = (error: unknown) => settle(() => reject(error as Error));
+    const refuse = (error: unknown) => settle(() => reject(error));
     const onData = (chunk: Buffer) => {
       try {
         if (bytes + chunk.length > bytesMax) throw tooLarge(bytesMax);
@@ -117,7 +121,8 @@ async function collectDecompressed(
     received += chunk.length;
     if (received > options.bytesMax) decompressor.destroy(tooLarge(options.bytesMax));
   };
-  const abort = () => decompressor.destroy(new Problem('bad-request', 'the request ended before its body did'));
+  const abort = () =>
+    decompressor.destroy(new Problem('bad-request', 'the request ended before its body did'));
   const onClose = () => {
     if (!stream.readableEnded) abort();
   };

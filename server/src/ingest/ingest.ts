@@ -1,5 +1,5 @@
 import type { TimeWindow } from '../event/check.ts';
-import type { Event, Fault } from '../event/event.ts';
+import type { Fault } from '../event/event.ts';
 import { encodeLine, type EventLine, type Receipt } from '../event/line.ts';
 import { StoreError } from '../event/store-error.ts';
 import { Problem, type ProblemCode } from '../http/problems.ts';
@@ -81,7 +81,7 @@ export class Ingest {
     const rejected = new RejectedList();
     for (const [index, item] of items.entries()) {
       const checked = 'value' in item ? validate(item.value, window, escaped) : item;
-      if ('event' in checked) lines.push(encodeLine(checked.event as Event, receipt));
+      if ('event' in checked) lines.push(encodeLine(checked.event, receipt));
       else rejected.add(index, item, checked);
     }
     meter.batch(items.length);
@@ -117,7 +117,11 @@ class RejectedList {
   readonly byCode = new Map<ProblemCode, number>();
   total = 0;
 
-  add(index: number, item: BatchItem, why: { readonly faults: readonly Fault[] } | { readonly syntax: string }): void {
+  add(
+    index: number,
+    item: BatchItem,
+    why: { readonly faults: readonly Fault[] } | { readonly syntax: string },
+  ): void {
     const syntax = 'syntax' in why;
     const code: ProblemCode = syntax ? 'invalid-json' : 'invalid-event';
     this.total += 1;
@@ -136,7 +140,9 @@ class RejectedList {
 
 function eventIdOf(item: BatchItem): { event_id?: string } {
   const id = 'value' in item ? (item.value as { event_id?: unknown } | null)?.event_id : undefined;
-  return typeof id === 'string' && id.length > 0 && id.length <= 200 && id.isWellFormed() ? { event_id: id } : {};
+  return typeof id === 'string' && id.length > 0 && id.length <= 200 && id.isWellFormed()
+    ? { event_id: id }
+    : {};
 }
 
 function describe(faults: readonly Fault[]): string {
@@ -148,6 +154,11 @@ function describe(faults: readonly Fault[]): string {
 /** What a client hears when the transport fails. Nothing was stored, so trying again is safe. */
 function publishProblem(error: unknown): Problem {
   const code = error instanceof StoreError ? error.code : undefined;
-  if (code === 'too-large') return new Problem('body-too-large', 'the transport cannot take so large a batch', { cause: error as Error });
-  return new Problem('journal-unavailable', 'the events could not be stored; nothing of them was', { cause: error });
+  if (code === 'too-large')
+    return new Problem('body-too-large', 'the transport cannot take so large a batch', {
+      cause: error as Error,
+    });
+  return new Problem('journal-unavailable', 'the events could not be stored; nothing of them was', {
+    cause: error,
+  });
 }

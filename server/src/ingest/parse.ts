@@ -21,7 +21,10 @@ export function parseJson(text: string): unknown {
 export function parseArray(text: string): readonly BatchItem[] {
   const values = parseJson(text);
   if (!Array.isArray(values)) {
-    throw new Problem('invalid-json', 'a batch must be a JSON array of events, or NDJSON as application/x-ndjson');
+    throw new Problem(
+      'invalid-json',
+      'a batch must be a JSON array of events, or NDJSON as application/x-ndjson',
+    );
   }
   if (values.length > BATCH_LIMITS.eventsMax) throw tooManyEvents();
   if (values.length === 0) throw new Problem('empty-batch', 'the array has no events');

@@ -50,10 +50,13 @@ export function ingestRoutes({ ingest, keys, budget }: IngestRoutesOptions) {
       const text = await readBody(payload, request.headers, { bytesMax, budget });
       return { items: parseArray(text), escaped: hasEscapes(text) };
     });
-    scope.addContentTypeParser(NDJSON_TYPE, async (request: FastifyRequest, payload: FastifyRequest['raw']) => {
-      const text = await readBody(payload, request.headers, { bytesMax, budget, watch: watchLines() });
-      return { items: parseNdjson(text), escaped: hasEscapes(text) };
-    });
+    scope.addContentTypeParser(
+      NDJSON_TYPE,
+      async (request: FastifyRequest, payload: FastifyRequest['raw']) => {
+        const text = await readBody(payload, request.headers, { bytesMax, budget, watch: watchLines() });
+        return { items: parseNdjson(text), escaped: hasEscapes(text) };
+      },
+    );
     scope.post('/analytics/events', { onRequest: authorise }, async (request, reply) => {
       const body = request.body as { items: ReturnType<typeof parseArray>; escaped: boolean } | undefined;
       if (body === undefined) throw new Problem('empty-batch', 'the body is empty');
@@ -74,9 +77,11 @@ export function ingestRoutes({ ingest, keys, budget }: IngestRoutesOptions) {
 function acceptOnly(scope: FastifyInstance, types: readonly string[]): void {
   scope.removeAllContentTypeParsers();
   scope.addContentTypeParser('*', (_request, _payload, done) => {
-    done(new Problem('unsupported-media-type', `Content-Type must be ${types.join(' or ')}`, {
+    done(
+      new Problem('unsupported-media-type', `Content-Type must be ${types.join(' or ')}`, {
         headers: { 'accept-post': types.join(', '), connection: 'close' },
-      }));
+      }),
+    );
   });
 }
 

@@ -26,12 +26,6 @@ export function today(timezone: string, nowMs: number): string {
 
 export function formatDay(day: string, format: DateFormat): string {
   const [year, month, date] = day.split('-');
-  switch (format) {
-    case 'iso':
-      return day;
-    case 'mdy':
-      return `${month}/${date}/${year}`;
-    case 'dmy':
-      return `${date}/${month}/${year}`;
-  }
+  const written = { iso: day, mdy: `${month}/${date}/${year}`, dmy: `${date}/${month}/${year}` };
+  return written[format];
 }

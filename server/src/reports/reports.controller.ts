@@ -20,13 +20,25 @@ export class ReportsController {
   }
 
   @Get('daily')
-  async daily(@Req() request: FastifyRequest, @Res() reply: FastifyReply, @Query() query: unknown): Promise<void> {
+  async daily(
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+    @Query() query: unknown,
+  ): Promise<void> {
     this.#keys.check('read', request.headers.authorization);
-    sendCacheable(request, reply, await dailyReport(this.#source, checkQuery(DAILY_QUERY, query), Date.now()));
+    sendCacheable(
+      request,
+      reply,
+      await dailyReport(this.#source, checkQuery(DAILY_QUERY, query), Date.now()),
+    );
   }
 
   @Get('dead-letters')
-  async deadLetters(@Req() request: FastifyRequest, @Res() reply: FastifyReply, @Query() query: unknown): Promise<void> {
+  async deadLetters(
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+    @Query() query: unknown,
+  ): Promise<void> {
     this.#keys.check('read', request.headers.authorization);
     const { limit } = checkQuery(DEAD_LETTERS_QUERY, query);
     sendCacheable(request, reply, await deadLettersReport(this.#source, limit));

@@ -15,7 +15,10 @@ export class MetricsController {
   }
 
   @Get()
-  async read(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<string> {
+  async read(
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<string> {
     this.#keys.check('read', request.headers.authorization);
     void reply.header('content-type', this.#metrics.contentType);
     return this.#metrics.text();

@@ -16,23 +16,74 @@ const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 export class Metrics {
   readonly #registry = new Registry();
   readonly #sources: MetricsSources;
-  readonly #accepted = this.#counter('daybook_events_accepted_total', 'Events answered with success: they are durable.');
-  readonly #rejected = this.#counter('daybook_events_rejected_total', 'Events and bodies refused, by the code of the answer.', ['reason']);
-  readonly #deadLetters = this.#counter('daybook_dead_letters_total', 'Events that became dead letters.', ['reason']);
-  readonly #inserted = this.#counter('daybook_events_inserted_total', 'Events that are new in the warehouse.');
-  readonly #duplicates = this.#counter('daybook_events_duplicate_total', 'Events whose event_id was stored already.');
-  readonly #failures = this.#counter('daybook_loader_failures_total', 'Inserts that failed and are tried again.');
-  readonly #journalEvents = this.#gauge('daybook_journal_events', 'Events acknowledged and not yet in the warehouse.');
+  readonly #accepted = this.#counter(
+    'daybook_events_accepted_total',
+    'Events answered with success: they are durable.',
+  );
+  readonly #rejected = this.#counter(
+    'daybook_events_rejected_total',
+    'Events and bodies refused, by the code of the answer.',
+    ['reason'],
+  );
+  readonly #deadLetters = this.#counter('daybook_dead_letters_total', 'Events that became dead letters.', [
+    'reason',
+  ]);
+  readonly #inserted = this.#counter(
+    'daybook_events_inserted_total',
+    'Events that are new in the warehouse.',
+  );
+  readonly #duplicates = this.#counter(
+    'daybook_events_duplicate_total',
+    'Events whose event_id was stored already.',
+  );
+  readonly #failures = this.#counter(
+    'daybook_loader_failures_total',
+    'Inserts that failed and are tried again.',
+  );
+  readonly #journalEvents = this.#gauge(
+    'daybook_journal_events',
+    'Events acknowledged and not yet in the warehouse.',
+  );
   readonly #journalBytes = this.#gauge('daybook_journal_bytes', 'Bytes that they take on disk.');
   readonly #waiting = this.#gauge('daybook_journal_waiting_requests', 'Requests that wait for the journal.');
-  readonly #lag = this.#gauge('daybook_loader_lag_seconds', 'Age of the oldest event that is not in the warehouse; 0 when none waits.');
-  readonly #freshness = this.#gauge('daybook_freshness_seconds', 'Age of the newest event that reports can see.');
-  readonly #warehouseUp = this.#gauge('daybook_warehouse_up', '1 while the warehouse is open and takes inserts.');
-  readonly #requests = this.#histogram('daybook_request_duration_seconds', 'Time to answer a request.', SECONDS, ['method', 'route', 'status']);
-  readonly #batches = this.#histogram('daybook_batch_events', 'Events in a request to the batch route.', [1, 10, 50, 100, 500, 1_000, 5_000, 10_000]);
-  readonly #inserts = this.#histogram('daybook_insert_duration_seconds', 'Time of one insert into the warehouse, rollups included.', SECONDS);
-  readonly #insertEvents = this.#histogram('daybook_insert_events', 'Events in one insert.', [1, 10, 100, 1_000, 10_000, 50_000]);
-  readonly #queries = this.#histogram('daybook_query_duration_seconds', 'Time of one query to the warehouse.', SECONDS);
+  readonly #lag = this.#gauge(
+    'daybook_loader_lag_seconds',
+    'Age of the oldest event that is not in the warehouse; 0 when none waits.',
+  );
+  readonly #freshness = this.#gauge(
+    'daybook_freshness_seconds',
+    'Age of the newest event that reports can see.',
+  );
+  readonly #warehouseUp = this.#gauge(
+    'daybook_warehouse_up',
+    '1 while the warehouse is open and takes inserts.',
+  );
+  readonly #requests = this.#histogram(
+    'daybook_request_duration_seconds',
+    'Time to answer a request.',
+    SECONDS,
+    ['method', 'route', 'status'],
+  );
+  readonly #batches = this.#histogram(
+    'daybook_batch_events',
+    'Events in a request to the batch route.',
+    [1, 10, 50, 100, 500, 1_000, 5_000, 10_000],
+  );
+  readonly #inserts = this.#histogram(
+    'daybook_insert_duration_seconds',
+    'Time of one insert into the warehouse, rollups included.',
+    SECONDS,
+  );
+  readonly #insertEvents = this.#histogram(
+    'daybook_insert_events',
+    'Events in one insert.',
+    [1, 10, 100, 1_000, 10_000, 50_000],
+  );
+  readonly #queries = this.#histogram(
+    'daybook_query_duration_seconds',
+    'Time of one query to the warehouse.',
+    SECONDS,
+  );
 
   constructor(sources: MetricsSources) {
     this.#sources = sources;
@@ -90,7 +141,8 @@ export class Metrics {
     raise(this.#inserted, stats.inserted);
     raise(this.#duplicates, stats.duplicates);
     raise(this.#failures, stats.failures);
-    for (const [reason, count] of Object.entries(stats.deadLetters)) raise(this.#deadLetters, count, { reason });
+    for (const [reason, count] of Object.entries(stats.deadLetters))
+      raise(this.#deadLetters, count, { reason });
   }
 
   #counter(name: string, help: string, labelNames: string[] = []): Counter {

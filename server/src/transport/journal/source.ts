@@ -69,7 +69,7 @@ export class LmdbSource implements Source {
             body: value.toString('utf8'),
           });
         } else {
-          for (const line of record) lines.push(line);
+          append(lines, record);
         }
         bytes += value.length;
         end = key + (record?.length ?? 1);
@@ -148,4 +148,9 @@ export class LmdbSource implements Source {
     if (this.#store === undefined) throw journalError(new Error('closed'));
     return this.#store;
   }
+}
+
+/** Adds items one by one: a spread of many thousands overflows the stack. */
+function append<T>(list: T[], items: readonly T[]): void {
+  for (const item of items) list.push(item);
 }

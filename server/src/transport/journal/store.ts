@@ -37,26 +37,31 @@ function mapBytes(bytesMax: number): number {
   return bytesMax * 2 + 256 * 1_024 * 1_024;
 }
 
-/** Opens the journal, making it where there is none. Errors: `unavailable`, `corrupt`. */
+/** Opens the journal of a data directory, making it where there is none. Errors: `unavailable`, `corrupt`. */
 export function openJournalStore(directory: string, bytesMax: number): JournalStore {
   try {
-    const root = open<Buffer, number>({
-      path: join(directory, JOURNAL_FILE),
-      noSubdir: true,
-      encoding: 'binary',
-      maxDbs: 4,
-      mapSize: mapBytes(bytesMax),
-      overlappingSync: false,
-    });
-    const records = root.openDB<Buffer, number>({ name: 'records', encoding: 'binary' });
-    const meta = root.openDB<string | number, string>({ name: 'meta', encoding: 'json' });
-    meta.transactionSync(() => {
-      if (meta.get('id') === undefined) meta.putSync('id', randomUUID());
-    });
-    return { root, records, meta, id: String(meta.get('id')) };
+    return openJournalFile(join(directory, JOURNAL_FILE), mapBytes(bytesMax));
   } catch (error) {
     throw journalError(error);
   }
+}
+
+/** Opens a journal by its path. Throws LMDB's errors. */
+export function openJournalFile(path: string, mapSize: number): JournalStore {
+  const root = open<Buffer, number>({
+    path,
+    noSubdir: true,
+    encoding: 'binary',
+    maxDbs: 4,
+    mapSize,
+    overlappingSync: false,
+  });
+  const records = root.openDB<Buffer, number>({ name: 'records', encoding: 'binary' });
+  const meta = root.openDB<string | number, string>({ name: 'meta', encoding: 'json' });
+  meta.transactionSync(() => {
+    if (meta.get('id') === undefined) meta.putSync('id', randomUUID());
+  });
+  return { root, records, meta, id: String(meta.get('id')) };
 }
 
 /** The end of the last acknowledged record, 0 at first. */

@@ -2,7 +2,14 @@ import { randomUUID } from 'node:crypto';
 import type { EventLine } from '../../event/line.ts';
 import type { Position } from '../../event/position.ts';
 import { StoreError } from '../../event/store-error.ts';
-import type { Delivery, Publisher, PublisherLimits, PublisherStats, ReceiveOptions, Source } from '../contract.ts';
+import type {
+  Delivery,
+  Publisher,
+  PublisherLimits,
+  PublisherStats,
+  ReceiveOptions,
+  Source,
+} from '../contract.ts';
 
 /**
  * A transport that lives in memory, for tests: the same contract without durability. One object is both
@@ -12,7 +19,8 @@ export class MemoryTransport implements Publisher, Source {
   readonly name = 'memory';
   readonly limits: PublisherLimits;
   readonly #source = randomUUID();
-  readonly #queue: { readonly end: number; readonly lines: readonly EventLine[]; readonly bytes: number }[] = [];
+  readonly #queue: { readonly end: number; readonly lines: readonly EventLine[]; readonly bytes: number }[] =
+    [];
   #end = 0;
   #next = 0;
   #open = false;
@@ -72,7 +80,10 @@ export class MemoryTransport implements Publisher, Source {
     const bytes = this.#queue.reduce((sum, record) => sum + record.bytes, 0);
     const events = this.#queue.reduce((sum, record) => sum + record.lines.length, 0);
     const first = this.#queue[0]?.lines[0];
-    const oldest = first === undefined ? {} : { oldestReceivedAtUs: (JSON.parse(first) as { received_at: number }).received_at };
+    const oldest =
+      first === undefined
+        ? {}
+        : { oldestReceivedAtUs: (JSON.parse(first) as { received_at: number }).received_at };
     return { events, bytes, waiting: 0, ...oldest };
   }
 

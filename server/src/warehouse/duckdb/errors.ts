@@ -6,7 +6,10 @@ export const DUCKDB_ERRORS: readonly (readonly [RegExp, StoreErrorCode])[] = [
   [/^INTERRUPT Error|Interrupted/i, 'timeout'],
   [/^FATAL Error|has been invalidated|^INTERNAL Error/i, 'closed'],
   [/connection (is )?(closed|disconnected)|database (is )?closed/i, 'closed'],
-  [/Corrupt|checksum|not a valid DuckDB database|different (DuckDB )?version|Serialization Error/i, 'corrupt'],
+  [
+    /Corrupt|checksum|not a valid DuckDB database|different (DuckDB )?version|Serialization Error/i,
+    'corrupt',
+  ],
   [/^(Invalid Input|Conversion|Constraint|Out of Range|Mismatch Type|Type) Error/i, 'rejected'],
   [/Failure while replaying WAL/i, 'corrupt'],
   [/^IO Error|^Out of Memory|^TransactionContext Error|No space left/i, 'unavailable'],

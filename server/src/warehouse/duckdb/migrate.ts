@@ -7,7 +7,9 @@ const MIGRATIONS: readonly string[] = [initial];
 
 /** Brings the file's schema up to date, each step in a transaction. Errors: `corrupt` when the file is newer than us. */
 export async function migrate(connection: DuckDBConnection): Promise<void> {
-  await connection.run('CREATE TABLE IF NOT EXISTS migrations (version INTEGER NOT NULL, applied_at TIMESTAMP NOT NULL)');
+  await connection.run(
+    'CREATE TABLE IF NOT EXISTS migrations (version INTEGER NOT NULL, applied_at TIMESTAMP NOT NULL)',
+  );
   const reader = await connection.runAndReadAll('SELECT coalesce(max(version), 0) FROM migrations');
   const version = Number(reader.getRows()[0]![0]);
   if (version > MIGRATIONS.length) {

@@ -15,9 +15,16 @@ function scalar(value: DuckDBValue): Row[string] {
   if (typeof value === 'bigint') {
     return value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER ? Number(value) : value;
   }
-  if (value === null || typeof value === 'number' || typeof value === 'string' || typeof value === 'boolean') {
+  if (
+    value === null ||
+    typeof value === 'number' ||
+    typeof value === 'string' ||
+    typeof value === 'boolean'
+  ) {
     return value;
   }
   if (value instanceof DuckDBDateValue) return value.toString();
-  throw new TypeError(`a report selected a value of type ${value.constructor.name}: cast it in the statement`);
+  throw new TypeError(
+    `a report selected a value of type ${value.constructor.name}: cast it in the statement`,
+  );
 }
