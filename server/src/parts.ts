@@ -56,12 +56,11 @@ export function engineOptions(config: Config): EngineOptions {
 export async function openParts(config: Config, log: Logger): Promise<Parts> {
   mkdirSync(config.dataDirectory, { recursive: true });
   const publisher = journalPublisher(config);
-  const engine = new EngineThread(
-    engineOptions(config),
-    (events, ms) => metrics.insert(events, ms),
-    (error) =>
-      log.error({ error: error.message }, 'the warehouse thread died: events are kept in the journal'),
-  );
+  const engine = new EngineThread({
+    engine: engineOptions(config),
+    watch: (events, ms) => metrics.insert(events, ms),
+    onDeath: (error) => log.error({ error: error.message }, 'the warehouse thread died and is started again'),
+  });
   const metrics = new Metrics({
     publisher: () => publisher.stats(),
     engine: () => engine.stats(),

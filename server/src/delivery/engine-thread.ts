@@ -11,33 +11,58 @@ interface Waiting {
   readonly reject: (error: StoreError) => void;
 }
 
+/** How long a thread that died stays down before the next one, in milliseconds. */
+const RESTART_MS = 1_000;
+
+export interface EngineThreadOptions {
+  readonly engine: EngineOptions;
+  readonly watch: InsertWatch;
+  /** Told when the thread died of an error; a new one is started after a second. */
+  readonly onDeath: (error: Error) => void;
+}
+
 /**
  * The engine on a worker thread, off the HTTP thread: the same methods, sent as messages. When the thread dies,
- * every call under way and every later one fails with `closed`, and `onExit` is told.
+ * every call under way fails with `closed`, later ones too until a new thread is up.
  */
 export class EngineThread {
-  readonly #worker: Worker;
+  readonly #options: EngineThreadOptions;
   readonly #waiting = new Map<number, Waiting>();
+  #worker: Worker | undefined;
   #nextId = 1;
-  #exited = false;
+  #stopping = false;
 
-  constructor(options: EngineOptions, watch: InsertWatch, onExit: (error: Error) => void) {
+  constructor(options: EngineThreadOptions) {
+    this.#options = options;
+    this.#spawn();
+  }
+
+  #spawn(): void {
     // From the sources this file and the worker end in .ts, from the build in .js.
-    this.#worker = new Worker(new URL(`./worker${import.meta.url.slice(-3)}`, import.meta.url), {
-      workerData: options,
+    const worker = new Worker(new URL(`./worker${import.meta.url.slice(-3)}`, import.meta.url), {
+      workerData: this.#options.engine,
     });
     let failure = new Error('the warehouse thread ended');
-    this.#worker.on('message', (message: WorkerMessage) => {
-      if ('insert' in message) watch(message.insert.events, message.insert.ms);
+    worker.on('message', (message: WorkerMessage) => {
+      if ('insert' in message) this.#options.watch(message.insert.events, message.insert.ms);
       else this.#settle(message);
     });
-    this.#worker.on('error', (error) => (failure = error as Error));
-    this.#worker.on('exit', (code) => {
-      this.#exited = true;
-      for (const { reject } of this.#waiting.values()) reject(new StoreError('closed', failure.message));
-      this.#waiting.clear();
-      if (code !== 0) onExit(failure);
-    });
+    worker.on('error', (error) => (failure = error as Error));
+    worker.on('exit', () => this.#exited(failure));
+    this.#worker = worker;
+  }
+
+  #exited(failure: Error): void {
+    this.#worker = undefined;
+    for (const { reject } of this.#waiting.values()) reject(new StoreError('closed', failure.message));
+    this.#waiting.clear();
+    if (this.#stopping) return;
+    this.#options.onDeath(failure);
+    setTimeout(() => {
+      if (this.#stopping) return;
+      this.#spawn();
+      this.start().catch(() => undefined);
+    }, RESTART_MS).unref();
   }
 
   readonly start = this.#method('start');
@@ -47,13 +72,20 @@ export class EngineThread {
   readonly exportTo = this.#method('exportTo');
   readonly backup = this.#method('backup');
   readonly drain = this.#method('drain');
-  readonly stop = this.#method('stop');
+  readonly #stop = this.#method('stop');
+
+  /** Lets the batch in hand finish, closes the stores, ends the thread. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    if (this.#worker !== undefined) await this.#stop();
+  }
 
   #method<C extends EngineCall>(call: C) {
     type Result = Awaited<ReturnType<Engine[C]>>;
     return (...args: Parameters<Engine[C]>): Promise<Result> =>
       new Promise<Result>((resolve, reject) => {
-        if (this.#exited) return reject(new StoreError('closed', 'the warehouse thread ended'));
+        const worker = this.#worker;
+        if (worker === undefined) return reject(new StoreError('closed', 'the warehouse thread ended'));
         if (this.#waiting.size >= CALLS_MAX) {
           return reject(
             new StoreError('unavailable', `${CALLS_MAX} calls are waiting for the warehouse already`),
@@ -62,7 +94,7 @@ export class EngineThread {
         const id = this.#nextId;
         this.#nextId += 1;
         this.#waiting.set(id, { resolve, reject });
-        this.#worker.postMessage({ id, call, args } satisfies CallMessage);
+        worker.postMessage({ id, call, args } satisfies CallMessage);
       });
   }
 

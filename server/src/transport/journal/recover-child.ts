@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import { ABORT } from 'lmdb';
 import { openJournalFile, type JournalStore } from './store.ts';
 
 /* A step of `recover.ts`, in a process of its own because reading a damaged file may end it. */
@@ -16,10 +17,17 @@ function run(name: string, path: string, target: string): number {
   return copy(source, openJournalFile(target, statSync(path).size + SLACK_BYTES), name === 'backward');
 }
 
-/** Reads everything. The output is never empty, so that success can be told from death. */
+/**
+ * Reads everything and tries to delete everything, which follows every page; nothing of it is kept. The output
+ * is never empty, so that success can be told from death.
+ */
 function check(source: JournalStore): number {
   let records = 1;
   for (const { value } of source.records.getRange()) records += value.length > 0 ? 1 : 0;
+  source.root.transactionSync(() => {
+    for (const key of source.records.getKeys()) source.records.removeSync(key);
+    return ABORT;
+  });
   return records;
 }
 

@@ -93,16 +93,15 @@ export class LmdbSource implements Source {
   }
 
   /** Deletes what is stored elsewhere, and notes how far, in one transaction. */
-  async #ack(store: JournalStore, end: number): Promise<void> {
+  #ack(store: JournalStore, end: number): Promise<void> {
     try {
-      await store.root.batch(() => {
-        for (const key of store.records.getKeys({ start: null as unknown as number, end })) {
-          void store.records.remove(key);
-        }
-        void store.meta.put('acked', end);
+      store.root.transactionSync(() => {
+        for (const key of store.records.getKeys({ end })) store.records.removeSync(key);
+        store.meta.putSync('acked', end);
       });
+      return Promise.resolve();
     } catch (error) {
-      throw journalError(error);
+      return Promise.reject(journalError(error));
     }
   }
 
