@@ -1,0 +1,212 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import { dirname, join, relative, resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+/* The rules that matter, checked on the repository itself. */
+
+const ROOT = resolve(import.meta.dirname, '../..');
+const SRC = join(ROOT, 'server/src');
+
+const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
+  cwd: ROOT,
+  encoding: 'utf8',
+})
+  .split('\n')
+  .filter((file) => file !== '' && existsSync(join(ROOT, file)));
+
+const read = (file: string) => readFileSync(join(ROOT, file), 'utf8');
+const sources = files.filter((file) => /^server\/src\/.*\.ts$/.test(file));
+const product = sources.filter((file) => !/\.spec\.ts$|\/conformance\.ts$/.test(file));
+
+/** What a source file imports, as written. */
+function importsOf(file: string): string[] {
+  const pattern =
+    /(?:^|\n)(?:import|export)\s[^;'"]*?['"]([^'"]+)['"]|import\(\s*['"]([^'"]+)['"]\s*\)|(?:^|\n)import ['"]([^'"]+)['"]/g;
+  return [...read(file).matchAll(pattern)].map((match) => match[1] ?? match[2] ?? match[3] ?? '');
+}
+
+/** The room of a file under server/src: its first folder, or its own name at the top. */
+function roomOf(path: string): string {
+  return relative(SRC, path).split('/')[0]!;
+}
+
+const OPEN = ['http', 'telemetry', 'access', 'config.ts'];
+const DOMAIN = ['event', ...OPEN];
+/** Room → rooms that it may import from, besides itself. */
+const ALLOWED: Record<string, readonly string[]> = {
+  event: [],
+  transport: ['event'],
+  warehouse: ['event'],
+  ingest: [...DOMAIN, 'transport'],
+  delivery: [...DOMAIN, 'transport', 'warehouse'],
+  reports: [...DOMAIN, 'warehouse'],
+  http: ['event', 'config.ts'],
+  telemetry: ['event', 'access', 'delivery', 'transport'],
+  access: ['http'],
+  control: [],
+  'config.ts': [],
+  'config-doc.ts': ['config.ts'],
+  'greeting.ts': ['config.ts', 'event'],
+};
+const TOP = ['parts.ts', 'app.module.ts', 'app.ts', 'main.ts', 'cli'];
+
+/** Imports of types alone, and of tokens, do not tie rooms at run time. */
+function runtimeImports(file: string): string[] {
+  const text = read(file).replace(/(?:^|\n)import type [^;]*;/g, '\n');
+  return [...text.matchAll(/(?:from|import\()\s*['"](\.[^'"]+)['"]/g)].map((match) => match[1]!);
+}
+
+describe('the repository', () => {
+  it.each(product.filter((file) => !TOP.includes(roomOf(join(ROOT, file)))))(
+    '%s imports only what lies before it',
+    (file) => {
+      const room = roomOf(join(ROOT, file));
+      const allowed = ALLOWED[room];
+      expect(allowed, `${room} is not a known room: add it to ARCHITECTURE.md and here`).toBeDefined();
+      const rooms = runtimeImports(file).map((path) => roomOf(resolve(ROOT, dirname(file), path)));
+      const wrong = rooms.filter((other) => other !== room && !allowed!.includes(other));
+      expect(wrong).toEqual([]);
+    },
+  );
+
+  it('keeps Nest to its own files', () => {
+    const allowed = /\.(module|controller|guard|filter|interceptor)\.ts$|\/(app|main)\.ts$/;
+    const wrong = product.filter(
+      (file) => !allowed.test(file) && importsOf(file).some((name) => name.startsWith('@nestjs/')),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  it('keeps each SDK inside its driver', () => {
+    const homes: Record<string, string> = {
+      '@duckdb/node-api': 'server/src/warehouse/duckdb/',
+      lmdb: 'server/src/transport/journal/',
+    };
+    for (const [name, home] of Object.entries(homes)) {
+      const users = product.filter((file) => importsOf(file).includes(name));
+      expect(users.length, name).toBeGreaterThan(0);
+      expect(
+        users.filter((file) => !file.startsWith(home)),
+        name,
+      ).toEqual([]);
+    }
+  });
+
+  it('reads the environment in config.ts only', () => {
+    const wrong = product.filter(
+      (file) => /process\.env/.test(read(file)) && !/\/(config|main)\.ts$|\/cli\//.test(file),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  it('has no barrels and no rooms without a name', () => {
+    expect(files.filter((file) => /(^|\/)index\.ts$/.test(file))).toEqual([]);
+    expect(files.filter((file) => /(^|\/)(utils?|common|shared|helpers?)(\/|\.ts$)/.test(file))).toEqual([]);
+  });
+
+  it('keeps files small', () => {
+    const lines = product.map((file) => [file, read(file).split('\n').length] as const);
+    expect(lines.filter(([, count]) => count > 400)).toEqual([]);
+    expect(lines.filter(([, count]) => count > 250).length).toBeLessThanOrEqual(lines.length / 10);
+  });
+
+  it('uses every dependency that it names, and names every one that it uses', () => {
+    for (const workspace of ['server', 'bench']) {
+      const manifest = JSON.parse(read(`${workspace}/package.json`)) as Record<
+        string,
+        Record<string, string>
+      >;
+      const named = Object.keys({ ...manifest['dependencies'], ...manifest['devDependencies'] });
+      const root = Object.keys(
+        (JSON.parse(read('package.json')) as { devDependencies: object }).devDependencies,
+      );
+      const inside = files.filter((file) => file.startsWith(`${workspace}/`) && /\.[mc]?ts$/.test(file));
+      const used = new Set(
+        inside
+          .flatMap(importsOf)
+          .filter((name) => !name.startsWith('.') && !name.startsWith('node:'))
+          .map((name) =>
+            name
+              .split('/')
+              .slice(0, name.startsWith('@') ? 2 : 1)
+              .join('/'),
+          ),
+      );
+      // Nest loads rxjs by itself and lists it as a peer.
+      for (const name of named.filter((dependency) => dependency !== 'rxjs'))
+        expect([...used], `${workspace} names ${name}`).toContain(name);
+      const server = Object.keys(
+        (JSON.parse(read('server/package.json')) as { dependencies: object }).dependencies,
+      );
+      const known = [...named, ...root, ...builtinModules, ...(workspace === 'bench' ? server : [])];
+      for (const name of used) expect(known, `${workspace} uses ${name}`).toContain(name);
+    }
+  });
+
+  it('says in docs/dependencies.md why each dependency is there', () => {
+    const text = read('docs/dependencies.md');
+    for (const file of ['package.json', 'server/package.json', 'bench/package.json']) {
+      const manifest = JSON.parse(read(file)) as Record<string, Record<string, string>>;
+      for (const name of Object.keys({ ...manifest['dependencies'], ...manifest['devDependencies'] })) {
+        expect(text, `${file}: ${name}`).toContain(`\`${name}\``);
+      }
+    }
+  });
+
+  it('pins every version', () => {
+    for (const file of ['package.json', 'server/package.json', 'bench/package.json']) {
+      const manifest = JSON.parse(read(file)) as Record<string, Record<string, string>>;
+      for (const [name, version] of Object.entries({
+        ...manifest['dependencies'],
+        ...manifest['devDependencies'],
+      })) {
+        expect(version, `${file}: ${name}`).toMatch(/^\d+\.\d+\.\d+/);
+      }
+    }
+  });
+
+  it('names every room in ARCHITECTURE.md', () => {
+    const text = read('ARCHITECTURE.md');
+    const rooms = new Set(
+      product.map((file) => roomOf(join(ROOT, file))).filter((room) => !room.includes('.')),
+    );
+    for (const room of rooms) expect(text).toContain(`\`${room}/\``);
+    expect(text.split('\n').length).toBeLessThanOrEqual(250);
+  });
+
+  it('has every file that the documents point to', () => {
+    for (const file of files.filter((name) => name.endsWith('.md'))) {
+      const links = [...read(file).matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)/g)].map(
+        (match) => match[1]!,
+      );
+      for (const link of links)
+        expect(existsSync(resolve(ROOT, dirname(file), link)), `${file} → ${link}`).toBe(true);
+    }
+    for (const [, name] of read('ARCHITECTURE.md').matchAll(
+      /`(?:test\/)?((?:faults\/|e2e\/)?[a-z-]+\.test\.ts)`/g,
+    )) {
+      expect(
+        files.some((file) => file.endsWith(`/${name}`)),
+        `ARCHITECTURE.md → ${name}`,
+      ).toBe(true);
+    }
+  });
+
+  it('exports nothing that no other file uses', () => {
+    const texts = new Map(files.filter((file) => /\.[mc]?ts$/.test(file)).map((file) => [file, read(file)]));
+    const unused = product.flatMap((file) => {
+      const names = [...read(file).matchAll(/\nexport (?:async )?(?:const|function|class) (\w+)/g)].map(
+        (match) => match[1]!,
+      );
+      return names
+        .filter((name) => {
+          const word = new RegExp(`\\b${name}\\b`);
+          return ![...texts].some(([other, text]) => other !== file && word.test(text));
+        })
+        .map((name) => `${file}: ${name}`);
+    });
+    expect(unused).toEqual([]);
+  });
+});
