@@ -6,7 +6,11 @@ import { LmdbPublisher } from '../server/src/transport/journal/publisher.ts';
 export const JOURNAL_BYTES_MAX = 4 * 1_024 * 1_024 * 1_024;
 
 /** Fills a journal through the product's publisher, some batches at a time. */
-export async function fillJournal(directory: string, lines: Iterable<EventLine>, batchEvents: number): Promise<void> {
+export async function fillJournal(
+  directory: string,
+  lines: Iterable<EventLine>,
+  batchEvents: number,
+): Promise<void> {
   const publisher = new LmdbPublisher({
     directory,
     limits: { waitingMax: 10_000, bytesMax: JOURNAL_BYTES_MAX },

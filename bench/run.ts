@@ -1,0 +1,41 @@
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { Report } from './report.ts';
+
+/** Name → the benchmark; each is loaded only when it runs. */
+const BENCHMARKS: Readonly<Record<string, (report: Report, quick: boolean) => Promise<void>>> = {
+  single: async (...given) => (await import('./single.ts')).single(...given),
+  batch: async (...given) => (await import('./batch.ts')).batch(...given),
+  loading: async (...given) => (await import('./loading.ts')).loading(...given),
+  daily: async (...given) => (await import('./daily.ts')).daily(...given),
+  footprint: async (...given) => (await import('./footprint.ts')).footprint(...given),
+};
+
+const USAGE = `node bench/run.ts [${Object.keys(BENCHMARKS).join('|')} ...] [--quick]\n`;
+
+/** Runs the benchmarks named, or all of them; only a whole full run is written to docs/benchmarks.md. */
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { quick: { type: 'boolean' } },
+  });
+  const unknown = positionals.find((name) => !Object.hasOwn(BENCHMARKS, name));
+  if (unknown !== undefined) {
+    process.stderr.write(`no benchmark is named ${unknown}\n${USAGE}`);
+    process.exitCode = 2;
+    return;
+  }
+  const quick = values.quick === true;
+  const names = positionals.length > 0 ? positionals : Object.keys(BENCHMARKS);
+  const report = new Report();
+  const startedMs = performance.now();
+  for (const name of names) {
+    process.stdout.write(`${name}\n`);
+    await BENCHMARKS[name]!(report, quick);
+  }
+  process.stdout.write(`${Math.round((performance.now() - startedMs) / 1_000)} s\n`);
+  if (quick || positionals.length > 0) return;
+  report.write(fileURLToPath(new URL('../docs/benchmarks.md', import.meta.url)), 'npm run bench');
+}
+
+await main();
