@@ -102,8 +102,7 @@ async function againstFewer(
 ): Promise<void> {
   const fewer = await startProduct(small);
   try {
-    const day = (ago: number) => new Date(Date.now() - ago * DAY_S * 1_000).toISOString().slice(0, 10);
-    const path = `/analytics/daily?from=${day(DAYS - 1)}&to=${day(0)}`;
+    const path = `/analytics/daily?from=${isoDay(DAYS - 1)}&to=${isoDay(0)}`;
     const times: { large: number; small: number }[] = [];
     for (let time = 0; time < 300; time += 1) {
       const large = (await timed(server.url + path)).ms;
@@ -124,12 +123,17 @@ async function againstFewer(
   }
 }
 
+/** The day so many days ago, UTC. */
+function isoDay(ago: number): string {
+  return new Date(Date.now() - ago * DAY_S * 1_000).toISOString().slice(0, 10);
+}
+
 /** Sends 1,000 events/s by users that are known already, from first to last of the work. */
 async function whileFed(server: Server, work: () => Promise<void>): Promise<void> {
-  let on = true;
+  const over = new AbortController();
   const feed = async () => {
     let nextMs = performance.now();
-    while (on) {
+    while (!over.signal.aborted) {
       const fromS = Math.floor(Date.now() / 1_000) - 60;
       const events = traffic({ events: FEED_EVENTS, users: 1_000, days: 30 / DAY_S, fromS, givenIds: true });
       await timed(`${server.url}/analytics/events`, JSON.stringify([...events]));
@@ -142,7 +146,7 @@ async function whileFed(server: Server, work: () => Promise<void>): Promise<void
   try {
     await work();
   } finally {
-    on = false;
+    over.abort();
     await fed;
   }
 }

@@ -11,9 +11,10 @@ const BENCHMARKS: Readonly<Record<string, (report: Report, quick: boolean) => Pr
   footprint: async (...given) => (await import('./footprint.ts')).footprint(...given),
 };
 
+const RESULTS = fileURLToPath(new URL('../docs/benchmarks.md', import.meta.url));
 const USAGE = `node bench/run.ts [${Object.keys(BENCHMARKS).join('|')} ...] [--quick]\n`;
 
-/** Runs the benchmarks named, or all of them; only a whole full run is written to docs/benchmarks.md. */
+/** Runs the benchmarks named, or all of them; only a full run of all is written to docs/benchmarks.md. */
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -32,10 +33,10 @@ async function main(): Promise<void> {
   for (const name of names) {
     process.stdout.write(`${name}\n`);
     await BENCHMARKS[name]!(report, quick);
+    // After each, so that a run that is cut short leaves what it has measured.
+    if (!quick && positionals.length === 0) report.write(RESULTS, 'npm run bench');
   }
   process.stdout.write(`${Math.round((performance.now() - startedMs) / 1_000)} s\n`);
-  if (quick || positionals.length > 0) return;
-  report.write(fileURLToPath(new URL('../docs/benchmarks.md', import.meta.url)), 'npm run bench');
 }
 
 await main();

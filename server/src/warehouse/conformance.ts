@@ -1,0 +1,195 @@
+import { randomUUID } from 'node:crypto';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { GOLDEN_BATCHES, GOLDEN_DAILY, GOLDEN_EVENTS } from '../../test/fixtures/golden.ts';
+import type { Event } from '../event/event.ts';
+import { encodeLine } from '../event/line.ts';
+import type { Warehouse } from './contract.ts';
+
+/** What a driver gives the suite: an empty place to store things, and a way to spoil it. */
+export interface WarehouseHarness {
+  /** A warehouse on the same place each time; the timezone may change from one to the next. Not yet open. */
+  make(timezone?: string): Promise<Warehouse>;
+  /** A statement that changes a row of the rollup `daily`, run behind the warehouse's back. */
+  tamper(warehouse: Warehouse): Promise<void>;
+  cleanUp(): Promise<void>;
+}
+
+const SOURCE = randomUUID();
+const TIMEOUT = { timeoutMs: 10_000 };
+
+export function linesOf(events: readonly Event[]): string[] {
+  const receipt = { project: 'default', receivedAtUs: 1_638_400_000_000_000, newEventId: randomUUID };
+  return events.map((event) => encodeLine(event, receipt));
+}
+
+/** The promises of `Warehouse`, for every driver. */
+export function describeWarehouse(name: string, makeHarness: () => Promise<WarehouseHarness>): void {
+  describe(`${name} as a warehouse`, () => {
+    let harness: WarehouseHarness;
+    let warehouse: Warehouse;
+    let end = 0;
+
+    beforeEach(async () => {
+      harness = await makeHarness();
+      warehouse = await harness.make();
+      await warehouse.open();
+      end = 0;
+    });
+    afterEach(async () => {
+      await warehouse.close();
+      await harness.cleanUp();
+    });
+
+    const insert = (lines: readonly string[]) => {
+      end += lines.length;
+      return warehouse.insert({ lines, deadLetters: [], position: { source: SOURCE, end }, nowUs: 1 });
+    };
+    const insertGolden = async () => {
+      for (const batch of GOLDEN_BATCHES) await insert(linesOf(batch));
+    };
+    const daily = () =>
+      warehouse.query(
+        {
+          sql: 'SELECT day, active_users, new_users, sessions, session_duration_us FROM daily ORDER BY day',
+          params: {},
+        },
+        TIMEOUT,
+      );
+    const count = async (table: string) => {
+      const rows = await warehouse.query({ sql: `SELECT count(*) AS n FROM ${table}`, params: {} }, TIMEOUT);
+      return rows[0]?.['n'];
+    };
+
+    it('gives the golden numbers', async () => {
+      await insertGolden();
+      expect(await daily()).toEqual(GOLDEN_DAILY);
+      expect(await count('events')).toBe(GOLDEN_EVENTS);
+    });
+
+    it('gives the golden numbers when everything arrives backwards in one batch', async () => {
+      await insert(linesOf(GOLDEN_BATCHES.flat().toReversed()));
+      expect(await daily()).toEqual(GOLDEN_DAILY);
+    });
+
+    it('gives the golden numbers when every event with an id arrives twice', async () => {
+      await insertGolden();
+      const again = GOLDEN_BATCHES.flat().filter((event) => event.event_id !== undefined);
+      expect(await insert(linesOf(again))).toEqual({ inserted: 0, duplicates: again.length });
+      expect(await daily()).toEqual(GOLDEN_DAILY);
+    });
+
+    it('finds a given id among those that the server made', async () => {
+      const [line = ''] = linesOf([GOLDEN_BATCHES[0]![2]!]);
+      await insert([line]);
+      const again = { ...(JSON.parse(line) as object), event_id_given: true };
+      expect(await insert([JSON.stringify(again)])).toEqual({ inserted: 0, duplicates: 1 });
+    });
+
+    it('keeps the ids of projects apart', async () => {
+      const [line = ''] = linesOf([GOLDEN_BATCHES[0]![0]!]);
+      await insert([line]);
+      const other = { ...(JSON.parse(line) as object), project: 'other' };
+      expect(await insert([JSON.stringify(other)])).toEqual({ inserted: 1, duplicates: 0 });
+    });
+
+    it('skips a batch whose position it has', async () => {
+      const lines = linesOf(GOLDEN_BATCHES[0]!);
+      const position = { source: SOURCE, end: 4 };
+      await warehouse.insert({ lines, deadLetters: [], position, nowUs: 1 });
+      expect(await warehouse.insert({ lines, deadLetters: [], position, nowUs: 1 })).toEqual({
+        inserted: 0,
+        duplicates: 4,
+      });
+      expect(await count('events')).toBe(4);
+      expect(await warehouse.positions()).toEqual([position]);
+    });
+
+    it.each([
+      ['no JSON', 'nope'],
+      ['no event', '{"event_id":"x"}'],
+      ['a time that is none', '{"event_id":"x","project":"p","event_time":"soon"}'],
+    ])('leaves nothing of a batch with a line that is %s', async (_, bad) => {
+      const error = await insert([...linesOf(GOLDEN_BATCHES[0]!), bad]).catch((reason: unknown) => reason);
+      expect(error).toMatchObject({ name: 'StoreError', code: 'rejected' });
+      expect(await count('events')).toBe(0);
+      expect(await count('daily')).toBe(0);
+      expect(await warehouse.positions()).toEqual([]);
+    });
+
+    it('check() rejects what insert() would, and stores nothing', async () => {
+      await warehouse.check(linesOf(GOLDEN_BATCHES[0]!));
+      await expect(warehouse.check(['nope'])).rejects.toMatchObject({ code: 'rejected' });
+      expect(await count('events')).toBe(0);
+      expect(await count('daily')).toBe(0);
+      expect(await warehouse.positions()).toEqual([]);
+    });
+
+    it('stores dead letters with their batch', async () => {
+      const deadLetters = [{ reason: 'rejected' as const, detail: 'why', body: 'nope' }];
+      await warehouse.insert({
+        lines: [],
+        deadLetters,
+        position: { source: SOURCE, end: 1 },
+        nowUs: 5_000_000,
+      });
+      const rows = await warehouse.query(
+        { sql: 'SELECT reason, detail, body FROM dead_letters', params: {} },
+        TIMEOUT,
+      );
+      expect(rows).toEqual(deadLetters);
+    });
+
+    it('keeps text exactly', async () => {
+      const text = `ä "q" \\ \n\t 😀 'x' ${'ß'.repeat(50)}`;
+      await insert(linesOf([{ ...GOLDEN_BATCHES[0]![0]!, user_id: text, page: text }]));
+      const rows = await warehouse.query({ sql: 'SELECT user_id, page FROM events', params: {} }, TIMEOUT);
+      expect(rows).toEqual([{ user_id: text, page: text }]);
+    });
+
+    it('stops a query at its deadline', async () => {
+      const sql =
+        'SELECT count(*) AS n FROM range(100000000) a, range(100000) b WHERE (a.range * b.range) % 7 = 3';
+      await expect(warehouse.query({ sql, params: {} }, { timeoutMs: 100 })).rejects.toMatchObject({
+        code: 'timeout',
+      });
+      expect(await count('events')).toBe(0);
+    });
+
+    it('keeps everything when it is closed and opened', async () => {
+      await insertGolden();
+      await warehouse.close();
+      warehouse = await harness.make();
+      await warehouse.open();
+      expect(await daily()).toEqual(GOLDEN_DAILY);
+      expect(await warehouse.positions()).toEqual([{ source: SOURCE, end }]);
+    });
+
+    it('makes the rollups anew when the reporting timezone changes', async () => {
+      await insertGolden();
+      await warehouse.close();
+      warehouse = await harness.make('Asia/Kathmandu');
+      await warehouse.open();
+      expect((await daily()).map((row) => [row['day'], row['active_users']])).toEqual([
+        ['2021-11-30', 1],
+        ['2021-12-01', 2],
+        ['2021-12-02', 1],
+        ['2021-12-03', 2],
+      ]);
+      expect(await warehouse.verify()).toEqual([]);
+    });
+
+    it('verify() finds a rollup that was changed behind its back', async ({ skip }) => {
+      skip(!warehouse.supports.maintenance, `${name} does not support maintenance`);
+      await insertGolden();
+      expect(await warehouse.verify()).toEqual([]);
+      await harness.tamper(warehouse);
+      expect(await warehouse.verify()).toEqual([{ rollup: 'daily', rows: 2 }]);
+    });
+
+    it('answers with closed when it is', async () => {
+      await warehouse.close();
+      await expect(count('events')).rejects.toMatchObject({ code: 'closed' });
+      await expect(insert(linesOf(GOLDEN_BATCHES[0]!))).rejects.toMatchObject({ code: 'closed' });
+    });
+  });
+}

@@ -1,0 +1,185 @@
+import {
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, describe, expect, it } from 'vitest';
+import { control, killServers, startServer } from '../e2e/server-process.ts';
+import { makeEvent, send } from './load.ts';
+import { readStored, temporaryDirectory } from './stored.ts';
+
+const PAGE_BYTES = 4_096;
+const WAITING = 400;
+
+afterEach(killServers);
+
+/** Leaves a directory with one event in the warehouse and `WAITING` records in the journal. */
+async function killedWithRecordsWaiting(): Promise<string> {
+  const directory = temporaryDirectory();
+  const server = await startServer({ directory, env: { DAYBOOK_LOADER_INTERVAL_MS: '60000' } });
+  expect((await send(`${server.url}/analytics/event`, makeEvent('loaded', 0))).status).toBe(200);
+  expect(await control(directory, 'drain', 10_000)).toBe(true);
+  for (let n = 1; n <= WAITING; n += 1) {
+    const { status } = await send(`${server.url}/analytics/event`, makeEvent(`waiting-${n}`, n));
+    expect(status).toBe(200);
+  }
+  await server.kill('SIGKILL');
+  return directory;
+}
+
+interface DeadLetters {
+  readonly dead_letters: readonly {
+    readonly reason: string;
+    readonly detail: string;
+    readonly body: string;
+  }[];
+}
+
+describe('a damaged record', () => {
+  it('becomes a dead letter; all others are counted', async () => {
+    const directory = await killedWithRecordsWaiting();
+    const path = join(directory, 'journal.lmdb');
+    const file = readFileSync(path);
+    let hits = 0;
+    // Older copies of the page hold the record too; all of them are changed.
+    for (let at = file.indexOf('waiting-200"'); at !== -1; at = file.indexOf('waiting-200"', at + 1)) {
+      file.write('WAXTING', at);
+      hits += 1;
+    }
+    expect(hits).toBeGreaterThan(0);
+    writeFileSync(path, file);
+
+    const server = await startServer({ directory });
+    expect(await control(directory, 'drain', 30_000)).toBe(true);
+    const { dead_letters: letters } = JSON.parse(
+      (await send(`${server.url}/analytics/dead-letters`)).text,
+    ) as DeadLetters;
+    expect(letters).toHaveLength(1);
+    expect(letters[0]).toMatchObject({ reason: 'corrupt' });
+    expect(letters[0]!.body).toContain('WAXTING-200');
+    expect((await send(`${server.url}/metrics`)).text).toContain(
+      'daybook_dead_letters_total{reason="corrupt"} 1',
+    );
+    expect(await server.kill('SIGTERM')).toEqual({ code: 0, signal: null });
+    const stored = await readStored(directory);
+    expect(stored.events).toBe(WAITING);
+    expect(stored.users.has('waiting-200')).toBe(false);
+    expect(stored.faults).toEqual([]);
+  });
+});
+
+/** Name → what is done to the journal's file. */
+const DAMAGES: Readonly<Record<string, (path: string) => void>> = {
+  'cut by its last page': (path) => truncateSync(path, statSync(path).size - PAGE_BYTES),
+  'cut in the middle of its last page': (path) => truncateSync(path, statSync(path).size - 1_000),
+  'cut to a half': (path) => truncateSync(path, Math.floor(statSync(path).size / 2)),
+  'whose last page is 0xff': (path) => overwrite(path, statSync(path).size - PAGE_BYTES, PAGE_BYTES),
+  'whose last half is 0xff': (path) => overwrite(path, statSync(path).size / 2, statSync(path).size / 2),
+  'whose first two pages are 0xff': (path) => overwrite(path, 0, 2 * PAGE_BYTES),
+  'that is empty': (path) => truncateSync(path, 0),
+  'with garbage after its end': (path) =>
+    writeFileSync(path, Buffer.concat([readFileSync(path), Buffer.alloc(10_000, 0xff)])),
+};
+
+function overwrite(path: string, from: number, bytes: number): void {
+  const file = readFileSync(path);
+  file.fill(0xff, Math.floor(from), Math.floor(from) + bytes);
+  writeFileSync(path, file);
+}
+
+describe('a journal', () => {
+  it.each(Object.keys(DAMAGES))('%s does not keep the server from starting and serving', async (name) => {
+    const directory = await killedWithRecordsWaiting();
+    DAMAGES[name]!(join(directory, 'journal.lmdb'));
+
+    const server = await startServer({ directory });
+    expect((await send(`${server.url}/analytics/event`, makeEvent('after', 1))).status).toBe(200);
+    expect(await control(directory, 'drain', 30_000)).toBe(true);
+    expect((await send(`${server.url}/health/ready`)).text).toContain('"status":"ready"');
+    expect(await server.kill('SIGTERM'), server.log()).toEqual({ code: 0, signal: null });
+
+    const stored = await readStored(directory);
+    const setAside = readdirSync(directory).filter((file) => /^journal\.damaged-\d+\.lmdb$/.test(file));
+    const kept = [...stored.users.keys()].filter((user) => user.startsWith('waiting-')).length;
+    console.log(`journal ${name}: ${kept} of ${WAITING} waiting events kept, set aside: ${setAside.join()}`);
+    expect(stored.users.get('loaded')).toBe(1);
+    expect(stored.users.get('after')).toBe(1);
+    expect([...stored.users.values()].filter((events) => events !== 1)).toEqual([]);
+    expect(stored.faults).toEqual([]);
+    // Nothing is lost silently: either all is there, or the file was kept and the log says so.
+    if (kept < WAITING) {
+      expect(setAside).toHaveLength(1);
+      expect(server.log()).toContain('the journal was damaged');
+    }
+
+    const again = await startServer({ directory });
+    expect(await again.kill('SIGTERM')).toEqual({ code: 0, signal: null });
+  });
+});
+
+describe('a warehouse file that is garbage', () => {
+  it.each(['put back', 'removed'])('leaves the journal open, and once %s its events appear', async (way) => {
+    const directory = temporaryDirectory();
+    const path = join(directory, 'daybook.duckdb');
+    const first = await startServer({ directory });
+    expect((await send(`${first.url}/analytics/event`, makeEvent('before', 1))).status).toBe(200);
+    await control(directory, 'drain', 10_000);
+    expect(await first.kill('SIGTERM')).toEqual({ code: 0, signal: null });
+    copyFileSync(path, join(directory, 'good'));
+    writeFileSync(path, Buffer.alloc(100_000, 'garbage'));
+
+    const broken = await startServer({ directory });
+    for (let n = 0; n < 50; n += 1) {
+      expect((await send(`${broken.url}/analytics/event`, makeEvent(`kept-${n}`, n))).status).toBe(200);
+    }
+    const ready = await send(`${broken.url}/health/ready`);
+    expect(ready.status).toBe(200);
+    expect(JSON.parse(ready.text)).toMatchObject({
+      status: 'degraded',
+      journal: 'open',
+      warehouse: 'unavailable',
+    });
+    const daily = await send(`${broken.url}/analytics/daily`);
+    expect(daily.status).toBe(503);
+    expect(Number(daily.headers['retry-after'])).toBeGreaterThan(0);
+    expect(JSON.parse(daily.text)).toMatchObject({ code: 'warehouse-unavailable' });
+    expect(daily.text).not.toMatch(/duckdb|\.ts|\.js/i);
+    expect(broken.log()).toContain('the warehouse cannot be opened');
+    expect(await broken.kill('SIGTERM')).toEqual({ code: 0, signal: null });
+
+    rmSync(path);
+    if (way === 'put back') copyFileSync(join(directory, 'good'), path);
+    const repaired = await startServer({ directory });
+    expect(await control(directory, 'drain', 30_000)).toBe(true);
+    expect((await send(`${repaired.url}/analytics/daily`)).status).toBe(200);
+    expect(await repaired.kill('SIGTERM')).toEqual({ code: 0, signal: null });
+    const { users, faults } = await readStored(directory);
+    expect([...users.keys()].filter((user) => user.startsWith('kept-'))).toHaveLength(50);
+    expect(users.has('before')).toBe(way === 'put back');
+    expect(faults).toEqual([]);
+  });
+
+  it('is opened without a restart once a good one is back', async () => {
+    const directory = temporaryDirectory();
+    const path = join(directory, 'daybook.duckdb');
+    writeFileSync(path, Buffer.alloc(100_000, 'garbage'));
+    const server = await startServer({ directory });
+    expect((await send(`${server.url}/analytics/event`, makeEvent('kept', 1))).status).toBe(200);
+    rmSync(path);
+    for (let tries = 0; tries < 100; tries += 1) {
+      const { text } = await send(`${server.url}/analytics/daily`);
+      if (text.startsWith('{"total_users":1,')) break;
+      await sleep(200);
+    }
+    expect((await send(`${server.url}/analytics/daily`)).text).toMatch(/^\{"total_users":1,/);
+    expect(existsSync(path)).toBe(true);
+    expect(await server.kill('SIGTERM')).toEqual({ code: 0, signal: null });
+  });
+});

@@ -1,0 +1,239 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { DuckDBConnection } from '@duckdb/node-api';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Event } from '../src/event/event.ts';
+import { dailyReport, type DailyQuery } from '../src/reports/daily.ts';
+import { linesOf } from '../src/warehouse/conformance.ts';
+import type { Warehouse } from '../src/warehouse/contract.ts';
+import { DuckdbWarehouse } from '../src/warehouse/duckdb/warehouse.ts';
+import { GOLDEN_BATCHES, GOLDEN_DAILY } from './fixtures/golden.ts';
+import { referenceReport } from './reference.ts';
+
+const TIMEZONES = [
+  'UTC',
+  'Europe/Helsinki',
+  'America/New_York',
+  'Asia/Tehran',
+  'Asia/Kathmandu',
+  'Australia/Lord_Howe',
+];
+
+/** Moments around which days are cut strangely: clocks go forward, back, half-hour zones, year's end. */
+const ANCHORS = [
+  '2024-03-31T00:59:00Z',
+  '2024-10-27T00:59:00Z',
+  '2024-03-10T06:59:00Z',
+  '2024-11-03T05:59:00Z',
+  '2024-12-31T23:59:00Z',
+  '2021-09-21T20:25:00Z',
+].map((text) => Date.parse(text) / 1_000);
+
+const time = fc
+  .tuple(fc.constantFrom(...ANCHORS), fc.integer({ min: -90_000_000, max: 90_000_000 }), fc.boolean())
+  .map(([anchor, offsetMs, whole]) => anchor + (whole ? Math.round(offsetMs / 1_000) : offsetMs / 1_000));
+
+const event: fc.Arbitrary<Event> = fc
+  .record({
+    user: fc.integer({ min: 1, max: 6 }),
+    session: fc.integer({ min: 1, max: 9 }),
+    event_time: time,
+    id: fc.option(fc.integer({ min: 1, max: 200 }), { nil: undefined }),
+  })
+  .map(({ user, session, event_time, id }) => ({
+    type: 'event',
+    event_name: 'e',
+    user_id: `u${user}`,
+    session_id: `s${session}`,
+    event_time,
+    ...(id === undefined ? {} : { event_id: `id${id}` }),
+  }));
+
+interface World {
+  readonly batches: readonly (readonly Event[])[];
+  readonly timezone: string;
+  readonly asked: string;
+  readonly reopenAfter: number;
+}
+
+/** Events in batches in any order; those with an id may come again, the same, in any later batch. */
+const world: fc.Arbitrary<World> = fc
+  .record({
+    events: fc.uniqueArray(event, {
+      minLength: 1,
+      maxLength: 40,
+      selector: (one) => one.event_id ?? Symbol('none'),
+    }),
+    repeats: fc.array(fc.nat(), { maxLength: 10 }),
+    cuts: fc.integer({ min: 1, max: 5 }),
+    timezone: fc.constantFrom(...TIMEZONES),
+    asked: fc.constantFrom(...TIMEZONES),
+    reopenAfter: fc.integer({ min: 0, max: 4 }),
+  })
+  .map(({ events, repeats, cuts, timezone, asked, reopenAfter }) => {
+    const again = repeats
+      .map((at) => events[at % events.length]!)
+      .filter((one) => one.event_id !== undefined);
+    const all = [...events, ...again];
+    const size = Math.ceil(all.length / cuts);
+    const batches = Array.from({ length: cuts }, (_, index) => all.slice(index * size, (index + 1) * size));
+    return { batches: batches.filter((batch) => batch.length > 0), timezone, asked, reopenAfter };
+  });
+
+async function inTemporary(work: (directory: string) => Promise<void>): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), 'daybook-property-'));
+  try {
+    await work(directory);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+const make = (
+  directory: string,
+  timezone: string,
+  wrapConnection?: (connection: DuckDBConnection) => DuckDBConnection,
+) =>
+  new DuckdbWarehouse({
+    directory,
+    timezone,
+    memoryBytesMax: 256 * 1_024 * 1_024,
+    threads: 1,
+    ...(wrapConnection === undefined ? {} : { wrapConnection }),
+  });
+
+function report(warehouse: Warehouse, reportingTimezone: string, query: DailyQuery) {
+  const source = {
+    dialect: warehouse.dialect,
+    project: 'default',
+    reportingTimezone,
+    query: (statement: Parameters<Warehouse['query']>[0]) =>
+      warehouse.query(statement, { timeoutMs: 10_000 }),
+  };
+  return dailyReport(source, { date_format: 'iso', ...query }, Date.parse('2026-01-01'));
+}
+
+describe('the daily report', () => {
+  it('equals the naive reference, whatever comes twice, late, out of order, in any timezone', async () => {
+    await fc.assert(
+      fc.asyncProperty(world, ({ batches, timezone, asked, reopenAfter }) =>
+        inTemporary(async (directory) => {
+          let warehouse = make(directory, timezone);
+          await warehouse.open();
+          let end = 0;
+          for (const [index, batch] of batches.entries()) {
+            end += batch.length;
+            await warehouse.insert({
+              lines: linesOf(batch),
+              deadLetters: [],
+              position: { source: 'a', end },
+              nowUs: 1,
+            });
+            if (index === reopenAfter) {
+              await warehouse.close();
+              warehouse = make(directory, timezone);
+              await warehouse.open();
+            }
+          }
+          const sent = batches.flat();
+          expect(await report(warehouse, timezone, {})).toEqual(referenceReport(sent, timezone));
+          expect(await report(warehouse, timezone, { timezone: asked })).toEqual(
+            referenceReport(sent, asked),
+          );
+          expect(await warehouse.verify()).toEqual([]);
+          await warehouse.close();
+        }),
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  it('lists the days of a range that have no event, and only days of the range', async () => {
+    await inTemporary(async (directory) => {
+      const warehouse = make(directory, 'UTC');
+      await warehouse.open();
+      const lines = linesOf(GOLDEN_BATCHES.flat());
+      await warehouse.insert({ lines, deadLetters: [], position: { source: 'a', end: 13 }, nowUs: 1 });
+      for (const timezone of ['UTC', 'Asia/Kathmandu']) {
+        const { total_users, daily_stats } = await report(warehouse, 'UTC', {
+          from: '2021-12-02',
+          to: '2021-12-05',
+          timezone,
+        });
+        expect(total_users).toBe(4);
+        expect(daily_stats.map(({ date }) => date)).toEqual([
+          '2021-12-05',
+          '2021-12-04',
+          '2021-12-03',
+          '2021-12-02',
+        ]);
+        expect(daily_stats.map((day) => day.active_user_count)).toEqual([0, 0, 2, 1]);
+        expect(daily_stats[0]).toMatchObject({ average_session_duration: 0, new_user_count: 0 });
+      }
+      await warehouse.close();
+    });
+  });
+});
+
+describe('DuckdbWarehouse.insert()', () => {
+  it('counts once when DuckDB fails at the N-th call and the batch is tried again, for every N', async () => {
+    let failures = 1;
+    let failAt = 0;
+    while (failures > 0) {
+      failAt += 1;
+      failures = 0;
+      await inTemporary(async (directory) => {
+        const fault = { armed: false, count: 0 };
+        const warehouse = make(directory, 'UTC', (connection) => failing(connection, fault, failAt));
+        await warehouse.open();
+        let end = 0;
+        for (const batch of GOLDEN_BATCHES) {
+          end += batch.length;
+          const load = { lines: linesOf(batch), deadLetters: [], position: { source: 'a', end }, nowUs: 1 };
+          fault.armed = true;
+          fault.count = 0;
+          await warehouse.insert(load).catch((error: unknown) => {
+            expect(error).toMatchObject({ code: 'unavailable' });
+            failures += 1;
+          });
+          fault.armed = false;
+          await warehouse.insert(load);
+        }
+        const rows = await warehouse.query(
+          {
+            sql: 'SELECT day, active_users, new_users, sessions, session_duration_us FROM daily ORDER BY day',
+            params: {},
+          },
+          { timeoutMs: 10_000 },
+        );
+        expect(rows, `failed at call ${failAt}`).toEqual(GOLDEN_DAILY);
+        expect(await warehouse.verify()).toEqual([]);
+        await warehouse.close();
+      });
+    }
+    expect(failAt).toBeGreaterThan(20);
+  });
+});
+
+/** The connection, whose N-th call fails while the fault is armed. */
+function failing(
+  connection: DuckDBConnection,
+  fault: { armed: boolean; count: number },
+  failAt: number,
+): DuckDBConnection {
+  return new Proxy(connection, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name);
+      if (typeof value !== 'function') return value;
+      return (...args: unknown[]): unknown => {
+        if (fault.armed && (name === 'run' || name === 'runAndReadAll')) {
+          fault.count += 1;
+          if (fault.count === failAt) return Promise.reject(new Error('IO Error: injected'));
+        }
+        return value.apply(target, args) as unknown;
+      };
+    },
+  });
+}
