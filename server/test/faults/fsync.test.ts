@@ -30,7 +30,8 @@ function parseTrace(trace: string): Call[] {
       const [, pid = '', name = '', rest = ''] = resumed;
       const half = unfinished.get(`${pid} ${name}`);
       unfinished.delete(`${pid} ${name}`);
-      if (half !== undefined && !/= -1 /.test(rest)) calls.push({ ...half, args: half.args + rest, ended: line });
+      if (half !== undefined && !/= -1 /.test(rest))
+        calls.push({ ...half, args: half.args + rest, ended: line });
       continue;
     }
     const [, pid = '', name = '', args = ''] = /^(\d+) +(\w+)\((.*)$/.exec(text) ?? [];
@@ -115,10 +116,15 @@ describe.skipIf(!hasStrace)(`durability${why}`, () => {
     const calls = parseTrace(readFileSync(log, 'utf8'));
     const synchronous = new Set(
       calls
-        .filter((call) => call.name === 'openat' && call.args.includes('journal.lmdb') && /O_D?SYNC/.test(call.args))
+        .filter(
+          (call) =>
+            call.name === 'openat' && call.args.includes('journal.lmdb') && /O_D?SYNC/.test(call.args),
+        )
         .map((call) => /= (\d+)</.exec(call.args)?.[1]),
     );
-    const answers = calls.filter((call) => /^(write|writev)$/.test(call.name) && call.args.includes('accepted'));
+    const answers = calls.filter(
+      (call) => /^(write|writev)$/.test(call.name) && call.args.includes('accepted'),
+    );
     expect(answers.length).toBe(6);
     for (const answer of answers) {
       const before = calls.filter((call) => call.ended < answer.began && ofJournal(call));

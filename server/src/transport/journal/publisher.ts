@@ -94,12 +94,8 @@ export class LmdbPublisher implements Publisher {
   stats(): PublisherStats {
     const store = this.#store;
     if (store === undefined) return { events: 0, bytes: 0, waiting: 0 };
-    store.meta.resetReadTxn();
-    return {
-      events: Math.max(0, this.#nextKey - ackedEnd(store)),
-      bytes: recordBytes(store),
-      waiting: this.#waiting,
-    };
+    const bytes = recordBytes(store);
+    return { events: Math.max(0, this.#nextKey - ackedEnd(store)), bytes, waiting: this.#waiting };
   }
 
   async close(): Promise<void> {

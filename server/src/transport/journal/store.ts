@@ -71,6 +71,8 @@ export function ackedEnd(store: JournalStore): number {
 
 /** Bytes on disk that the records take, in whole pages. */
 export function recordBytes(store: JournalStore): number {
+  // Another handle may have deleted records since this one last read.
+  store.records.resetReadTxn();
   const stats = store.records.getStats() as {
     pageSize: number;
     treeBranchPageCount: number;

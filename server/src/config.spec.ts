@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+import { ConfigError, isTimezone, readConfig } from './config.ts';
+
+const faults = (env: NodeJS.ProcessEnv): readonly string[] => {
+  try {
+    readConfig(env);
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError) return error.faults;
+    throw error;
+  }
+};
+const KEY = 'k'.repeat(16);
+
+describe('readConfig()', () => {
+  it('has defaults that start', () => {
+    expect(readConfig({})).toMatchObject({
+      host: '127.0.0.1',
+      port: 3_000,
+      timezone: 'UTC',
+      eventTimeMinS: 946_684_800,
+    });
+  });
+
+  it('takes an empty value as not set, and is frozen', () => {
+    const config = readConfig({ PORT: '' });
+    expect(config.port).toBe(3_000);
+    expect(Object.isFrozen(config)).toBe(true);
+  });
+
+  it('says all faults at once, by name', () => {
+    const all = faults({
+      PORT: '70000',
+      DAYBOOK_TIMEZONE: 'Mars/Base',
+      DAYBOOK_LOG_LEVEL: 'loud',
+      DAYBOOK_TYPO: '1',
+    });
+    for (const name of ['PORT', 'DAYBOOK_TIMEZONE', 'DAYBOOK_LOG_LEVEL', 'DAYBOOK_TYPO']) {
+      expect(all.filter((fault) => fault.startsWith(name))).toHaveLength(1);
+    }
+    expect(all).toHaveLength(4);
+  });
+
+  it.each(['1e3', '0x10', '-1', '3000.5', ' 3000', 'abc'])('refuses %s as a number', (value) => {
+    expect(faults({ PORT: value })).toHaveLength(1);
+  });
+
+  it('asks for keys where other machines can reach it', () => {
+    expect(faults({ HOST: '0.0.0.0' }).map((fault) => fault.split(':')[0])).toEqual([
+      'DAYBOOK_WRITE_KEYS',
+      'DAYBOOK_READ_KEYS',
+    ]);
+    expect(faults({ HOST: '0.0.0.0', DAYBOOK_WRITE_KEYS: KEY, DAYBOOK_READ_KEYS: KEY })).toEqual([]);
+    for (const host of ['127.0.0.1', '127.1.2.3', '::1', 'localhost'])
+      expect(faults({ HOST: host })).toEqual([]);
+  });
+
+  it('refuses short keys and reads lists', () => {
+    expect(faults({ DAYBOOK_WRITE_KEYS: 'short' })).toHaveLength(1);
+    expect(readConfig({ DAYBOOK_WRITE_KEYS: `${KEY}, ${KEY}2` }).writeKeys).toEqual([KEY, `${KEY}2`]);
+  });
+});
+
+describe('isTimezone()', () => {
+  it('knows IANA names and refuses what could be SQL or an offset', () => {
+    for (const name of ['UTC', 'Asia/Kathmandu', 'America/Argentina/Buenos_Aires', 'Etc/GMT+3'])
+      expect(isTimezone(name)).toBe(true);
+    for (const name of ['', '+03:00', "UTC'--", 'Nowhere/City']) expect(isTimezone(name)).toBe(false);
+  });
+});

@@ -1,0 +1,162 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { CONFORMANCE_LIMITS, describeTransport } from '../conformance.ts';
+import type { PublisherLimits } from '../contract.ts';
+import { LmdbPublisher } from './publisher.ts';
+import { LmdbSource } from './source.ts';
+import { decodeRecord, encodeRecord, journalError, JOURNAL_ERRORS, openJournalStore } from './store.ts';
+
+const temporary = () => mkdtempSync(join(tmpdir(), 'daybook-journal-'));
+const publisherOn = (
+  directory: string,
+  limits: PublisherLimits = CONFORMANCE_LIMITS,
+  freeBytes = () => 1e12,
+) => new LmdbPublisher({ directory, limits, freeBytes, freeBytesMin: 1_000_000 });
+const sourceOn = (directory: string) => new LmdbSource({ directory, bytesMax: CONFORMANCE_LIMITS.bytesMax });
+const RECEIVE = { eventsMax: 5, bytesMax: 1e9, waitMs: 0, signal: new AbortController().signal };
+
+describeTransport('journal', () => {
+  const directory = temporary();
+  return {
+    durable: true,
+    make: () => ({ publisher: publisherOn(directory), source: sourceOn(directory) }),
+    cleanUp: async () => rmSync(directory, { recursive: true, force: true }),
+  };
+});
+
+describe('encodeRecord()', () => {
+  it('is undone by decodeRecord()', () => {
+    fc.assert(
+      fc.property(
+        fc.array(
+          fc.string({ unit: 'grapheme' }).map((text) => JSON.stringify(text)),
+          { minLength: 1 },
+        ),
+        (lines) => {
+          expect(decodeRecord(encodeRecord(lines))).toEqual(lines);
+        },
+      ),
+    );
+  });
+
+  it('shows every changed byte to decodeRecord()', () => {
+    const record = encodeRecord(['{"a":1}', '{"b":2}']);
+    for (let at = 0; at < record.length; at += 1) {
+      const damaged = Buffer.from(record);
+      damaged[at]! ^= 1;
+      expect(decodeRecord(damaged)).toBeUndefined();
+    }
+    expect(decodeRecord(Buffer.alloc(0))).toBeUndefined();
+  });
+});
+
+describe('journalError()', () => {
+  it.each([
+    ['MDB_MAP_FULL: Environment mapsize limit reached', 'unavailable'],
+    ['No space left on device', 'unavailable'],
+    ['Input/output error', 'unavailable'],
+    ['MDB_CORRUPTED: Located page was wrong type', 'corrupt'],
+    ['MDB_BAD_VALSIZE: Unsupported size of key', 'too-large'],
+    ['Can not read from a closed database', 'closed'],
+  ])('%s → %s', (message, code) => {
+    expect(journalError(new Error(message))).toMatchObject({ name: 'StoreError', code });
+    expect(JOURNAL_ERRORS).toHaveLength(4);
+  });
+});
+
+describe('LmdbPublisher', () => {
+  it('refuses beyond waitingMax', async () => {
+    const directory = temporary();
+    const publisher = publisherOn(directory, { waitingMax: 2, bytesMax: 1e9 });
+    await publisher.open();
+    const results = await Promise.allSettled(['a', 'b', 'c'].map((line) => publisher.publish([line])));
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected']);
+    await publisher.publish(['d']);
+    await publisher.close();
+    rmSync(directory, { recursive: true });
+  });
+
+  it('refuses while the disk has too little room, and goes on when it has', async () => {
+    const directory = temporary();
+    let free = 500_000;
+    const publisher = publisherOn(directory, CONFORMANCE_LIMITS, () => free);
+    await publisher.open();
+    await expect(publisher.publish(['a'])).rejects.toMatchObject({ code: 'unavailable' });
+    free = 2_000_000;
+    await publisher.publish(['a']);
+    await publisher.close();
+    rmSync(directory, { recursive: true });
+  });
+});
+
+describe('LmdbSource', () => {
+  it('hands out a damaged record as damage, and all others', async () => {
+    const directory = temporary();
+    const publisher = publisherOn(directory);
+    await publisher.open();
+    for (const line of ['{"n":0}', '{"n":1}', '{"n":2}']) await publisher.publish([line]);
+    const store = openJournalStore(directory, CONFORMANCE_LIMITS.bytesMax);
+    const record = Buffer.from(store.records.getBinary(1)!);
+    record[6]! ^= 1;
+    store.records.putSync(1, record);
+    const source = sourceOn(directory);
+    await source.open([]);
+    const delivery = (await source.receive(RECEIVE))!;
+    expect(delivery.lines).toEqual(['{"n":0}', '{"n":2}']);
+    expect(delivery.damaged).toHaveLength(1);
+    expect(delivery.damaged[0]!.reason).toContain('record 1');
+    await delivery.ack();
+    await source.close();
+    await publisher.close();
+    rmSync(directory, { recursive: true });
+  });
+});
+
+type Action = 'publish' | 'ack' | 'nack' | 'reopen';
+
+describe('the journal', () => {
+  it('behaves like a queue in memory under any actions', async () => {
+    const actions = fc.array(fc.constantFrom<Action>('publish', 'publish', 'ack', 'nack', 'reopen'), {
+      maxLength: 25,
+    });
+    await fc.assert(
+      fc.asyncProperty(actions, async (steps) => {
+        const directory = temporary();
+        let [publisher, source] = [publisherOn(directory), sourceOn(directory)];
+        await publisher.open();
+        await source.open([]);
+        const model: string[] = [];
+        let made = 0;
+        for (const step of steps) {
+          if (step === 'publish') {
+            const lines = Array.from({ length: 1 + (made % 3) }, () => `{"n":${(made += 1)}}`);
+            await publisher.publish(lines);
+            model.push(...lines);
+          } else if (step === 'reopen') {
+            await publisher.close();
+            await source.close();
+            [publisher, source] = [publisherOn(directory), sourceOn(directory)];
+            await publisher.open();
+            await source.open([]);
+          } else {
+            const delivery = await source.receive(RECEIVE);
+            expect(delivery?.lines ?? []).toEqual(model.slice(0, delivery?.lines.length ?? 0));
+            expect(delivery === undefined).toBe(model.length === 0);
+            if (step === 'ack') {
+              await delivery?.ack();
+              model.splice(0, delivery?.lines.length ?? 0);
+            } else delivery?.nack();
+          }
+          expect(publisher.stats().events).toBe(model.length);
+        }
+        await source.close();
+        await publisher.close();
+        rmSync(directory, { recursive: true });
+      }),
+      { numRuns: 40 },
+    );
+  });
+});
