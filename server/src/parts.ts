@@ -17,7 +17,7 @@ import { Metrics } from './telemetry/metrics.ts';
 import { LmdbPublisher } from './transport/journal/publisher.ts';
 import { markClean, recoverJournal } from './transport/journal/recover.ts';
 import type { Publisher } from './transport/contract.ts';
-import type { ExportSlice } from './warehouse/contract.ts';
+import type { ExportSlice, Statement } from './warehouse/contract.ts';
 import { duckdbDialect } from './warehouse/duckdb/dialect.ts';
 
 /** The house's parts, opened and connected; what the routes are made of. */
@@ -159,6 +159,7 @@ function controlServer(parts: Parts, engine: EngineThread): ControlServer {
     status: () => Promise.resolve({ pid: process.pid, url: parts.url, version: VERSION }),
     stats: () => engine.stats(),
     verify: () => engine.verify(),
+    query: (statement) => engine.query(statement as Statement, { timeoutMs: parts.config.queryTimeoutMs }),
     backup: (directory) => engine.backup(String(directory)),
     export: (slice) => engine.exportTo(slice as ExportSlice),
     drain: (timeoutMs) => engine.drain(Number(timeoutMs)),

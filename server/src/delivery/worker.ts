@@ -1,3 +1,6 @@
+import { readlinkSync } from 'node:fs';
+import { setPriority } from 'node:os';
+import { basename } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { StoreError, type StoreErrorCode } from '../event/store-error.ts';
 import { Engine, type EngineOptions } from './engine.ts';
@@ -28,7 +31,26 @@ export type WorkerMessage =
   | { readonly id: number; readonly failure: { readonly code: StoreErrorCode; readonly message: string } }
   | { readonly insert: { readonly events: number; readonly ms: number } };
 
-if (parentPort !== null) serve(parentPort);
+/** Nice value of the warehouse thread and of the threads that DuckDB starts from it. */
+const WAREHOUSE_NICE = 10;
+
+if (parentPort !== null) {
+  yieldToHttp();
+  serve(parentPort);
+}
+
+/**
+ * Lets the HTTP thread go first while both want the processor: accepting must not wait for loading, which has the
+ * journal to lean on. Linux schedules threads one by one and lets new ones inherit; elsewhere nothing is done.
+ */
+function yieldToHttp(): void {
+  try {
+    const thread = Number(basename(readlinkSync('/proc/thread-self')));
+    setPriority(thread, WAREHOUSE_NICE);
+  } catch {
+    // No /proc, or not allowed: then all threads are equal.
+  }
+}
 
 function serve(port: NonNullable<typeof parentPort>): void {
   const send = (message: WorkerMessage) => port.postMessage(message);

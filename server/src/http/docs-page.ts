@@ -67,7 +67,9 @@ interface Parameter {
   readonly description?: string;
 }
 
-type Content = Readonly<Record<string, { readonly example?: unknown; readonly schema?: object }>>;
+type Content = Readonly<
+  Record<string, { readonly example?: unknown; readonly schema?: { readonly $ref?: string } }>
+>;
 
 interface Entry {
   readonly path: string;
@@ -104,7 +106,7 @@ function responseBlock(
   const json = content?.['application/json'];
   const example =
     json?.example === undefined ? '' : `<pre>${escape(JSON.stringify(json.example, null, 2))}</pre>`;
-  const name = (json?.schema as { $ref?: string } | undefined)?.$ref?.split('/').at(-1);
+  const name = json?.schema?.$ref?.split('/').at(-1);
   const fields =
     name === undefined || !status.startsWith('2') ? '' : schemaTable(document.components.schemas[name] ?? {});
   return `<p><strong>${escape(status)}</strong> ${prose(description)}</p>${example}${fields}`;

@@ -93,7 +93,7 @@ const json = (answer: Answer) => JSON.parse(answer.text) as Record<string, unkno
 
 describe('POST /analytics/event', () => {
   it('stores the example, and one second later it is in the documented report', async () => {
-    const server = await open();
+    const server = await open({ DAYBOOK_LOADER_INTERVAL_MS: '' });
     const stored = await server.event(EVENT_EXAMPLE);
     const acknowledgedMs = performance.now();
     expect([stored.status, stored.text]).toEqual([200, '{"accepted":1}']);

@@ -43,12 +43,13 @@ function parseTrace(trace: string): Call[] {
 }
 
 const ofJournal = (call: Call) => /^\d+<[^>]*journal\.lmdb>/.test(call.args);
+const isWrite = (call: Call) => /^p?write/.test(call.name) && ofJournal(call);
 
 /** Why an answer came too early: an empty list when every one came after its event was synced. */
 function tooEarly(trace: string, users: readonly string[]): string[] {
   const calls = parseTrace(trace);
   const syncs = calls.filter((call) => /^(fdatasync|fsync)$/.test(call.name) && ofJournal(call));
-  const writes = calls.filter((call) => /^pwrite/.test(call.name) && ofJournal(call));
+  const writes = calls.filter(isWrite);
   const answers = calls.filter(
     (call) => /^(write|writev|sendto|sendmsg)$/.test(call.name) && call.args.includes('HTTP/1.1 200'),
   );
@@ -128,7 +129,7 @@ describe.skipIf(!hasStrace)(`durability${why}`, () => {
     expect(answers.length).toBe(6);
     for (const answer of answers) {
       const before = calls.filter((call) => call.ended < answer.began && ofJournal(call));
-      const lastWrite = before.findLast((call) => /^pwrite/.test(call.name))!;
+      const lastWrite = before.findLast(isWrite)!;
       const synced =
         synchronous.has(/^\d+/.exec(lastWrite.args)?.[0]) ||
         before.some((call) => /sync$/.test(call.name) && call.began > lastWrite.ended);

@@ -1,0 +1,48 @@
+import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { Config } from '../config.ts';
+import { ControlClient } from '../control/client.ts';
+import { alreadyRunning } from '../control/server.ts';
+import { JOURNAL_FILE } from '../transport/journal/store.ts';
+import { DUCKDB_FILE } from '../warehouse/duckdb/warehouse.ts';
+import { reach } from './reach.ts';
+
+/** The files of a backup. */
+const FILES = [JOURNAL_FILE, DUCKDB_FILE];
+
+/** Writes a consistent copy into a new or empty directory. */
+export async function backup(config: Config, directory: string): Promise<number> {
+  const target = resolve(directory);
+  if (existsSync(target) && readdirSync(target).length > 0) throw new Error(`${target} is not empty`);
+  mkdirSync(target, { recursive: true });
+  await reach(config, (data) => data.backup(target));
+  process.stdout.write(`wrote ${FILES.join(' and ')} to ${target}\n`);
+  return 0;
+}
+
+/** Puts a backup into the data directory; refuses while a server runs there or data would be lost. */
+export async function restore(config: Config, directory: string, force: boolean): Promise<number> {
+  const { dataDirectory } = config;
+  const source = resolve(directory);
+  for (const file of FILES) {
+    if (!existsSync(join(source, file))) throw new Error(`${source} is not a backup: it has no ${file}`);
+  }
+  const server = await new ControlClient(dataDirectory).status();
+  if (server !== undefined) throw new Error(alreadyRunning(dataDirectory, server));
+  mkdirSync(dataDirectory, { recursive: true });
+  const present = readdirSync(dataDirectory).filter((file) => /^(journal|daybook)\./.test(file));
+  if (present.length > 0 && !force) {
+    throw new Error(`${dataDirectory} holds data already; with --force it is moved aside first`);
+  }
+  if (present.length > 0) moveAside(dataDirectory, present);
+  for (const file of FILES) copyFileSync(join(source, file), join(dataDirectory, file));
+  process.stdout.write(`restored ${source} into ${dataDirectory}\n`);
+  return 0;
+}
+
+function moveAside(directory: string, files: readonly string[]): void {
+  const aside = join(directory, `replaced-${new Date().toISOString().replaceAll(/[:.]/g, '-')}`);
+  mkdirSync(aside);
+  for (const file of files) renameSync(join(directory, file), join(aside, file));
+  process.stdout.write(`moved what was there to ${aside}\n`);
+}

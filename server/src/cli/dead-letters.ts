@@ -1,0 +1,22 @@
+import { DEFAULT_PROJECT } from '../access/keys.ts';
+import type { Config } from '../config.ts';
+import { deadLettersReport } from '../reports/dead-letters.ts';
+import { duckdbDialect } from '../warehouse/duckdb/dialect.ts';
+import { reach } from './reach.ts';
+
+/** Prints the newest dead letters as NDJSON. */
+export async function deadLetters(config: Config, limit: number): Promise<number> {
+  const { dead_letters: letters } = await reach(config, (data) =>
+    deadLettersReport(
+      {
+        dialect: duckdbDialect,
+        project: DEFAULT_PROJECT,
+        reportingTimezone: config.timezone,
+        query: (statement) => data.query(statement),
+      },
+      limit,
+    ),
+  );
+  for (const letter of letters) process.stdout.write(`${JSON.stringify(letter)}\n`);
+  return 0;
+}

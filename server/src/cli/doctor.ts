@@ -1,0 +1,138 @@
+import { accessSync, constants, existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { ConfigError, EX_CONFIG, readConfig, type Config } from '../config.ts';
+import { ControlClient } from '../control/client.ts';
+import { Engine, type EngineStats } from '../delivery/engine.ts';
+import { VERSION } from '../http/version.ts';
+import { engineOptions } from '../parts.ts';
+import { DUCKDB_FILE } from '../warehouse/duckdb/warehouse.ts';
+
+/** What a check found: good or not, and then what to do. */
+interface Finding {
+  readonly good: boolean;
+  readonly text: string;
+  readonly help?: string;
+}
+
+const NODE_MAJOR_MIN = 26;
+
+/** Checks everything that can be wrong from outside; 1 when something is, 78 when it is the configuration. */
+export async function doctor(env: NodeJS.ProcessEnv): Promise<number> {
+  process.stdout.write(`Daybook ${VERSION}, Node ${process.versions.node}\n`);
+  const config = configOf(env);
+  if (config === undefined) return EX_CONFIG;
+  const findings = [
+    checkNode(),
+    ...checkDirectory(config),
+    ...checkDisk(config),
+    ...(await checkStores(config)),
+  ];
+  for (const finding of findings) print(finding);
+  return findings.every(({ good }) => good) ? 0 : 1;
+}
+
+function print({ good, text, help }: Finding): void {
+  process.stdout.write(`${good ? '✓' : '✗'} ${text}\n`);
+  if (!good && help !== undefined) process.stdout.write(`  → ${help}\n`);
+}
+
+function configOf(env: NodeJS.ProcessEnv): Config | undefined {
+  try {
+    const config = readConfig(env);
+    print({ good: true, text: 'the configuration is valid' });
+    return config;
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    for (const fault of error.faults) print({ good: false, text: fault });
+    return undefined;
+  }
+}
+
+function checkNode(): Finding {
+  const good = Number(process.versions.node.split('.')[0]) >= NODE_MAJOR_MIN;
+  return {
+    good,
+    text: `Node ${process.versions.node}`,
+    help: `Daybook needs Node ${NODE_MAJOR_MIN} or newer`,
+  };
+}
+
+function checkDirectory({ dataDirectory }: Config): Finding[] {
+  if (!existsSync(dataDirectory))
+    return [{ good: true, text: `${dataDirectory} will be made at the first start` }];
+  try {
+    accessSync(dataDirectory, constants.R_OK | constants.W_OK);
+  } catch {
+    return [
+      { good: false, text: `${dataDirectory} cannot be written`, help: 'give this user the rights to it' },
+    ];
+  }
+  const aside = readdirSync(dataDirectory).filter((file) => /^journal\.damaged-.*\.lmdb$/.test(file));
+  const findings: Finding[] = [{ good: true, text: `${dataDirectory} can be written` }];
+  if (aside.length > 0) {
+    const help = 'what could be read was kept; remove the file when you have no more use for it';
+    findings.push({ good: false, text: `a damaged journal was set aside: ${aside.join(', ')}`, help });
+  }
+  return findings;
+}
+
+function checkDisk({ dataDirectory, diskFreeBytesMin }: Config): Finding[] {
+  if (!existsSync(dataDirectory)) return [];
+  const { bavail, bsize } = statfsSync(dataDirectory);
+  const free = bavail * bsize;
+  const wal = join(dataDirectory, `${DUCKDB_FILE}.wal`);
+  const walBytes = existsSync(wal) ? statSync(wal).size : 0;
+  return [
+    {
+      good: free > diskFreeBytesMin,
+      text: `${mebibytes(free)} free on the disk, at least ${mebibytes(diskFreeBytesMin)} needed`,
+      help: 'free some space: below the limit events are answered with 503',
+    },
+    { good: true, text: `${mebibytes(walBytes)} of DuckDB's log to replay at a start` },
+  ];
+}
+
+async function checkStores(config: Config): Promise<Finding[]> {
+  const client = new ControlClient(config.dataDirectory);
+  const server = await client.status();
+  if (server !== undefined) {
+    const running = {
+      good: true,
+      text: `a server runs: process ${server.pid}, ${server.url}, ${server.version}`,
+    };
+    return [running, ...storeFindings((await client.call('stats')) as EngineStats)];
+  }
+  const stopped = { good: true, text: 'no server runs on the data directory' };
+  if (!existsSync(join(config.dataDirectory, DUCKDB_FILE))) return [stopped];
+  const engine = new Engine(engineOptions(config));
+  try {
+    return [stopped, ...storeFindings(await engine.start())];
+  } finally {
+    await engine.stop();
+  }
+}
+
+function storeFindings(stats: EngineStats): Finding[] {
+  const dead = stats.deadLetters.corrupt + stats.deadLetters.rejected;
+  return [
+    {
+      good: stats.warehouse === 'open',
+      text:
+        stats.warehouse === 'open'
+          ? 'the warehouse is open'
+          : `the warehouse: ${stats.reason ?? stats.warehouse}`,
+      help:
+        `stop the server, move ${DUCKDB_FILE} and ${DUCKDB_FILE}.wal aside (keep them), then "daybook restore" the ` +
+        'last backup; events that are still in the journal are loaded at the next start',
+    },
+    {
+      good: dead === 0,
+      text: `${dead} dead letters since the start`,
+      help: '"daybook dead-letters" shows them with their reasons',
+    },
+  ];
+}
+
+function mebibytes(bytes: number): string {
+  return `${Math.round(bytes / 1_024 / 1_024).toLocaleString('en')} MiB`;
+}

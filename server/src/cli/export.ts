@@ -1,0 +1,67 @@
+import { createReadStream, createWriteStream, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { Config } from '../config.ts';
+import type { ExportSlice } from '../warehouse/contract.ts';
+import { EXPORT_COLUMNS } from '../warehouse/duckdb/export.ts';
+import { reach, type Reach } from './reach.ts';
+
+export interface ExportOptions {
+  readonly format: ExportSlice['format'];
+  readonly from?: string;
+  readonly to?: string;
+  readonly output?: string;
+}
+
+/**
+ * Writes events to a file or to standard output. NDJSON and CSV go out day by day, so that neither memory nor temporary
+ * files grow with the range. The output of both can be imported again, ids included.
+ */
+export async function exportEvents(config: Config, options: ExportOptions): Promise<number> {
+  for (const day of [options.from, options.to]) {
+    if (day !== undefined && !/^\d{4}-\d{2}-\d{2}$/.test(day))
+      throw new Error(`"${day}" is not a day, YYYY-MM-DD`);
+  }
+  const { format, output } = options;
+  if (format === 'parquet' && output === undefined) throw new Error('parquet needs --output FILE');
+  return reach(config, async (data) => {
+    await data.drain();
+    if (format === 'parquet') await data.exportTo({ ...range(options), format, path: resolve(output!) });
+    else await exportDays(config, data, options);
+    return 0;
+  });
+}
+
+function range({ from, to }: ExportOptions): Pick<ExportSlice, 'from' | 'to'> {
+  return { ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) };
+}
+
+async function exportDays(config: Config, data: Reach, options: ExportOptions): Promise<void> {
+  const { format, output } = options;
+  const target: Writable = output === undefined ? process.stdout : createWriteStream(output);
+  if (format === 'csv') target.write(`${EXPORT_COLUMNS.join(',')}\n`);
+  mkdirSync(config.dataDirectory, { recursive: true });
+  const directory = mkdtempSync(join(config.dataDirectory, 'export-'));
+  try {
+    for (const day of await daysWithEvents(data, options)) {
+      const path = join(directory, day);
+      await data.exportTo({ format, from: day, to: day, path });
+      await pipeline(createReadStream(path), target, { end: false });
+      rmSync(path);
+    }
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+  if (output !== undefined) await new Promise<void>((done) => target.end(done));
+}
+
+/** The days of the range that have an event, oldest first: from the rollup, so it costs next to nothing. */
+async function daysWithEvents(data: Reach, { from, to }: ExportOptions): Promise<readonly string[]> {
+  const rows = await data.query({
+    sql: `SELECT DISTINCT CAST(day AS VARCHAR) AS day FROM daily
+      WHERE day BETWEEN CAST($from AS DATE) AND CAST($to AS DATE) ORDER BY day`,
+    params: { from: from ?? '0001-01-01', to: to ?? '9999-12-31' },
+  });
+  return rows.map((row) => String(row['day']));
+}

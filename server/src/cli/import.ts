@@ -1,0 +1,133 @@
+import { createHash } from 'node:crypto';
+import type { Config } from '../config.ts';
+import { ControlClient } from '../control/client.ts';
+import { createApp } from '../app.ts';
+import { createLogger } from '../telemetry/log.ts';
+import { fileSize, readRecords, type FileRecord } from './import-file.ts';
+import { ImportProgress } from './import-progress.ts';
+import { Progress } from './progress.ts';
+import { reach } from './reach.ts';
+import { sendBatch, type SendResult, type Target } from './send.ts';
+
+const BATCH_EVENTS = 1_000;
+/** Bytes of one batch, well under what the route takes. */
+const BATCH_BYTES = 4 * 1_024 * 1_024;
+/** Rejected lines that are shown; further ones are counted. */
+const SHOWN_MAX = 20;
+
+export interface ImportOptions {
+  readonly url?: string;
+  readonly key?: string;
+  readonly fromStart?: boolean;
+}
+
+/** Sends files of events to a server: the given one, the one that runs, or one started for it. 1 when events were rejected. */
+export async function importFiles(
+  config: Config,
+  files: readonly string[],
+  options: ImportOptions,
+): Promise<number> {
+  const key = options.key ?? config.writeKeys[0];
+  const running = options.url ?? (await new ControlClient(config.dataDirectory).status())?.url;
+  if (running !== undefined) return importTo({ url: running, key }, config, files, options);
+  const app = await createApp({ ...config, host: '127.0.0.1', port: 0 }, createLogger('error'));
+  try {
+    return await importTo({ url: await app.listen(), key }, config, files, options);
+  } finally {
+    await app.close();
+  }
+}
+
+async function importTo(
+  target: Target,
+  config: Config,
+  files: readonly string[],
+  options: ImportOptions,
+): Promise<number> {
+  let rejected = 0;
+  for (const file of files) {
+    const done = new ImportProgress(config.dataDirectory, file, target.url);
+    if (options.fromStart === true) done.forget();
+    const import_ = new FileImport(target, file, done);
+    const result = await import_.run();
+    rejected += result.rejected;
+    process.stdout.write(
+      `${file}: ${result.accepted} accepted, ${result.rejected} rejected, ${result.skipped} imported before\n`,
+    );
+  }
+  if (options.url === undefined) await reach(config, (data) => data.drain());
+  return rejected === 0 ? 0 : 1;
+}
+
+/** One file on its way. */
+class FileImport {
+  readonly #target: Target;
+  readonly #file: string;
+  readonly #done: ImportProgress;
+  #batch: FileRecord[] = [];
+  #lines: string[] = [];
+  #bytes = 0;
+  #accepted = 0;
+  #rejected = 0;
+
+  constructor(target: Target, file: string, done: ImportProgress) {
+    this.#target = target;
+    this.#file = file;
+    this.#done = done;
+  }
+
+  async run(): Promise<{ accepted: number; rejected: number; skipped: number }> {
+    const progress = new Progress(this.#file, fileSize(this.#file));
+    const skip = this.#done.records();
+    let count = 0;
+    for await (const record of readRecords(this.#file)) {
+      count += 1;
+      if (count <= skip) continue;
+      await this.#add(record, count);
+      progress.update(record.bytesRead, `${this.#accepted} events`);
+    }
+    await this.#flush(count);
+    progress.end();
+    return { accepted: this.#accepted, rejected: this.#rejected, skipped: Math.min(skip, count) };
+  }
+
+  async #add(record: FileRecord, count: number): Promise<void> {
+    const line = withEventId(record, count);
+    this.#batch.push(record);
+    this.#lines.push(line);
+    this.#bytes += line.length;
+    if (this.#lines.length >= BATCH_EVENTS || this.#bytes >= BATCH_BYTES) await this.#flush(count);
+  }
+
+  /** Sends what is gathered, then notes how far the file is done. */
+  async #flush(count: number): Promise<void> {
+    if (this.#lines.length === 0) return;
+    const result = await sendBatch(this.#target, this.#lines);
+    this.#accepted += result.accepted;
+    this.#report(result);
+    this.#done.save(count);
+    this.#batch = [];
+    this.#lines = [];
+    this.#bytes = 0;
+  }
+
+  #report(result: SendResult): void {
+    for (const { index, errors } of result.rejected) {
+      this.#rejected += 1;
+      if (this.#rejected > SHOWN_MAX) continue;
+      const reasons = errors.map(({ pointer, detail }) => `${pointer.slice(1)} ${detail}`.trim()).join('; ');
+      process.stderr.write(`${this.#file}:${this.#batch[index]?.line ?? '?'}: ${reasons}\n`);
+    }
+    this.#rejected += result.rejected_total - result.rejected.length;
+  }
+}
+
+/**
+ * A record's line. An event without an id gets one made of its place and text, so that the same file gives the same
+ * ids each time and a file that grew repeats those it had.
+ */
+function withEventId({ text, value }: FileRecord, count: number): string {
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || 'event_id' in value) return text;
+  const digest = createHash('sha256').update(`${count}:${text}`).digest('hex');
+  return JSON.stringify({ ...value, event_id: `import-${digest.slice(0, 32)}` });
+}
