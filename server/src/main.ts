@@ -26,13 +26,11 @@ export async function serve(env: NodeJS.ProcessEnv = process.env): Promise<void>
   process.once('SIGTERM', stop).once('SIGINT', stop);
 }
 
-/** Prints why the server could not start, for people; returns the exit code. */
+/** Prints why a command could not do its work, for people; a fault of ours comes with its stack. Returns the exit code. */
 export function explainStart(error: unknown): number {
-  const known = error instanceof ConfigError || error instanceof AlreadyRunningError;
-  const code = (error as NodeJS.ErrnoException).code;
-  const text =
-    known || code !== undefined ? (error as Error).message : ((error as Error).stack ?? String(error));
-  process.stderr.write(`daybook: ${text}\n`);
+  const { message, stack, name } = error instanceof Error ? error : new Error(String(error));
+  const expected = ['Error', 'StoreError', ConfigError.name, AlreadyRunningError.name].includes(name);
+  process.stderr.write(`daybook: ${expected ? message : (stack ?? message)}\n`);
   return error instanceof ConfigError ? EX_CONFIG : 1;
 }
 

@@ -54,13 +54,11 @@ export function* demoEvents({ days, events, seed }: DemoOptions, nowS: number): 
   for (const [day, weight] of weights.entries()) {
     const until = made + Math.round((events * weight) / sum);
     while (made < until) {
-      const isNew = random() < 0.25;
-      const user = isNew ? (users += 1) : 1 + Math.floor(users * (1 - random() ** 2));
+      const user = random() < 0.25 ? (users += 1) : 1 + Math.floor(users * (1 - random() ** 2));
       const atS = startS + day * DAY_S + secondOfDay(random);
-      for (const event of session({ user, atS, random, id: `${seed}-${made}` })) {
-        if (event.event_time < nowS) yield event;
-        made += 1;
-      }
+      const visit = [...session({ user, atS, random, id: `${seed}-${made}` })];
+      made += visit.length;
+      yield* visit.filter((event) => event.event_time < nowS);
     }
   }
 }

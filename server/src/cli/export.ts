@@ -1,4 +1,4 @@
-import { createReadStream, createWriteStream, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { createReadStream, createWriteStream, mkdtempSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -38,22 +38,26 @@ function range({ from, to }: ExportOptions): Pick<ExportSlice, 'from' | 'to'> {
 }
 
 async function exportDays(config: Config, data: Reach, options: ExportOptions): Promise<void> {
-  const { format, output } = options;
-  const target: Writable = output === undefined ? process.stdout : createWriteStream(output);
-  if (format === 'csv') target.write(`${EXPORT_COLUMNS.join(',')}\n`);
-  mkdirSync(config.dataDirectory, { recursive: true });
   const directory = mkdtempSync(join(config.dataDirectory, 'export-'));
+  const toFile = options.output !== undefined;
+  const target: Writable = toFile ? createWriteStream(options.output) : process.stdout;
   try {
-    for (const day of await daysWithEvents(data, options)) {
-      const path = join(directory, day);
-      await data.exportTo({ format, from: day, to: day, path });
-      await pipeline(createReadStream(path), target, { end: false });
-      rmSync(path);
-    }
+    await pipeline(slices(data, options, directory), target, { end: toFile });
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
-  if (output !== undefined) await new Promise<void>((done) => target.end(done));
+}
+
+/** The export's bytes: one day at a time is written to a file, read and removed. */
+async function* slices(data: Reach, options: ExportOptions, directory: string): AsyncGenerator<Buffer> {
+  const { format } = options;
+  if (format === 'csv') yield Buffer.from(`${EXPORT_COLUMNS.join(',')}\n`);
+  for (const day of await daysWithEvents(data, options)) {
+    const path = join(directory, day);
+    await data.exportTo({ format, from: day, to: day, path });
+    for await (const chunk of createReadStream(path)) yield chunk as Buffer;
+    rmSync(path);
+  }
 }
 
 /** The days of the range that have an event, oldest first: from the rollup, so it costs next to nothing. */

@@ -25,7 +25,10 @@ interface Body {
   readonly code: string;
   readonly detail: string;
   readonly errors?: readonly { readonly pointer: string; readonly detail: string }[];
-  readonly rejected?: readonly { readonly code: string; readonly errors: readonly { readonly pointer: string }[] }[];
+  readonly rejected?: readonly {
+    readonly code: string;
+    readonly errors: readonly { readonly pointer: string }[];
+  }[];
 }
 
 let app: App;
@@ -53,18 +56,26 @@ afterAll(async () => {
 });
 
 /** One POST; the chunks go out one by one when there are several, so that no length is declared. */
-function post(path: string, chunks: readonly (string | Buffer)[], headers: Record<string, string> = {}): Promise<Answer> {
+function post(
+  path: string,
+  chunks: readonly (string | Buffer)[],
+  headers: Record<string, string> = {},
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const type = { 'content-type': 'application/json' };
-    const sent = request(url + path, { agent: false, method: 'POST', headers: { ...type, ...headers } }, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-      response.on('error', reject);
-      response.on('end', () => {
-        statuses.push(response.statusCode!);
-        resolve({ status: response.statusCode!, headers: response.headers, text });
-      });
-    });
+    const sent = request(
+      url + path,
+      { agent: false, method: 'POST', headers: { ...type, ...headers } },
+      (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+        response.on('error', reject);
+        response.on('end', () => {
+          statuses.push(response.statusCode!);
+          resolve({ status: response.statusCode!, headers: response.headers, text });
+        });
+      },
+    );
     // The server may close the connection while the rest is being sent; its answer is what counts.
     sent.on('error', (error: NodeJS.ErrnoException) => {
       if (!['EPIPE', 'ECONNRESET'].includes(error.code ?? '') || !sent.destroyed) reject(error);
@@ -118,7 +129,13 @@ const EVENTS: readonly (readonly [string, string, string, string?])[] = [
     [`${field} as an object`, text({ [field]: { toString: 'x' } }), 'invalid-event', `/${field}`] as const,
   ]),
   ...['country', 'region', 'city'].map(
-    (field) => [`${field} of 201 characters`, text({ [field]: 'x'.repeat(201) }), 'invalid-event', `/${field}`] as const,
+    (field) =>
+      [
+        `${field} of 201 characters`,
+        text({ [field]: 'x'.repeat(201) }),
+        'invalid-event',
+        `/${field}`,
+      ] as const,
   ),
   ['page of 2,049 characters', text({ page: 'x'.repeat(2_049) }), 'invalid-event', '/page'],
   ['page as true', text({ page: true }), 'invalid-event', '/page'],
@@ -132,7 +149,12 @@ const EVENTS: readonly (readonly [string, string, string, string?])[] = [
   ['a time in milliseconds', text({ event_time: NOW_S * 1e3 }), 'invalid-event', '/event_time'],
   ['a time in microseconds', text({ event_time: NOW_S * 1e6 }), 'invalid-event', '/event_time'],
   ['a time in nanoseconds', raw(`"event_time":${NOW_S}000000000`), 'invalid-event', '/event_time'],
-  ['a time before the window', text({ event_time: Date.UTC(2000, 0, 1) / 1e3 - 0.001 }), 'invalid-event', '/event_time'],
+  [
+    'a time before the window',
+    text({ event_time: Date.UTC(2000, 0, 1) / 1e3 - 0.001 }),
+    'invalid-event',
+    '/event_time',
+  ],
   ['a time after the window', text({ event_time: NOW_S + 86_400 + 600 }), 'invalid-event', '/event_time'],
   ['a negative time', text({ event_time: -1 }), 'invalid-event', '/event_time'],
   ['a time of 1e400', raw('"event_time":1e400'), 'invalid-event', '/event_time'],
@@ -141,18 +163,58 @@ const EVENTS: readonly (readonly [string, string, string, string?])[] = [
   ['properties as text', text({ properties: '{}' }), 'invalid-event', '/properties'],
   ['properties as null', text({ properties: null }), 'invalid-event', '/properties'],
   ['properties six levels deep', text({ properties: nest(6) }), 'invalid-event', '/properties'],
-  ['arrays in properties, six levels deep', text({ properties: { a: [[[[[]]]]] } }), 'invalid-event', '/properties'],
-  ['50,000 nested arrays in properties', raw(`"properties":{"a":${'['.repeat(50_000)}${']'.repeat(50_000)}}`), 'invalid-event', '/properties'],
+  [
+    'arrays in properties, six levels deep',
+    text({ properties: { a: [[[[[]]]]] } }),
+    'invalid-event',
+    '/properties',
+  ],
+  [
+    '50,000 nested arrays in properties',
+    raw(`"properties":{"a":${'['.repeat(50_000)}${']'.repeat(50_000)}}`),
+    'invalid-event',
+    '/properties',
+  ],
   ['60,000 nested arrays', '['.repeat(60_000) + ']'.repeat(60_000), 'invalid-event', ''],
   ['60,000 arrays that do not end', '['.repeat(60_000), 'invalid-json'],
-  ['256 keys in properties', text({ properties: Object.fromEntries(Array.from({ length: 256 }, (_, n) => [`k${n}`, n])) }), 'invalid-event', '/properties'],
-  ['256 keys over two levels', text({ properties: { a: Object.fromEntries(Array.from({ length: 255 }, (_, n) => [`k${n}`, n])) } }), 'invalid-event', '/properties'],
-  ['properties over 32 KiB', text({ properties: { a: 'x'.repeat(32 * 1_024) } }), 'invalid-event', '/properties'],
-  ['properties over 32 KiB in UTF-8 only', text({ properties: { a: '€'.repeat(11_000) } }), 'invalid-event', '/properties'],
+  [
+    '256 keys in properties',
+    text({ properties: Object.fromEntries(Array.from({ length: 256 }, (_, n) => [`k${n}`, n])) }),
+    'invalid-event',
+    '/properties',
+  ],
+  [
+    '256 keys over two levels',
+    text({ properties: { a: Object.fromEntries(Array.from({ length: 255 }, (_, n) => [`k${n}`, n])) } }),
+    'invalid-event',
+    '/properties',
+  ],
+  [
+    'properties over 32 KiB',
+    text({ properties: { a: 'x'.repeat(32 * 1_024) } }),
+    'invalid-event',
+    '/properties',
+  ],
+  [
+    'properties over 32 KiB in UTF-8 only',
+    text({ properties: { a: '€'.repeat(11_000) } }),
+    'invalid-event',
+    '/properties',
+  ],
   ['__proto__ in properties', raw('"properties":{"__proto__":{"a":1}}'), 'invalid-event', '/properties'],
-  ['__proto__ deep in properties', raw('"properties":{"a":[{"__proto__":1}]}'), 'invalid-event', '/properties/a/0'],
+  [
+    '__proto__ deep in properties',
+    raw('"properties":{"a":[{"__proto__":1}]}'),
+    'invalid-event',
+    '/properties/a/0',
+  ],
   ['2^53 in properties', raw('"properties":{"n":9007199254740992}'), 'invalid-event', '/properties/n'],
-  ['-2^53 deep in properties', raw('"properties":{"a":{"b/c":[1,-9007199254740992]}}'), 'invalid-event', '/properties/a/b~1c/1'],
+  [
+    '-2^53 deep in properties',
+    raw('"properties":{"a":{"b/c":[1,-9007199254740992]}}'),
+    'invalid-event',
+    '/properties/a/b~1c/1',
+  ],
   ['1e400 in properties', raw('"properties":{"n":1e400}'), 'invalid-event', '/properties/n'],
   ['a NUL in user_id', raw('"user_id":"a\\u0000b"'), 'invalid-event', '/user_id'],
   ['a NUL in event_id', raw('"event_id":"\\u0000"'), 'invalid-event', '/event_id'],
@@ -162,7 +224,12 @@ const EVENTS: readonly (readonly [string, string, string, string?])[] = [
   ['a NUL in properties', raw('"properties":{"a":["\\u0000"]}'), 'invalid-event', '/properties/a/0'],
   ['a lone surrogate in properties', raw('"properties":{"a":"\\ud83d"}'), 'invalid-event', '/properties/a'],
   ['a NUL in a key of properties', raw('"properties":{"a\\u0000":1}'), 'invalid-event', '/properties'],
-  ['a lone surrogate in a key of properties', raw('"properties":{"\\ud800":1}'), 'invalid-event', '/properties'],
+  [
+    'a lone surrogate in a key of properties',
+    raw('"properties":{"\\ud800":1}'),
+    'invalid-event',
+    '/properties',
+  ],
   ['an empty body', '', 'invalid-json'],
   ['white space', ' \n ', 'invalid-json'],
 ];
@@ -195,39 +262,207 @@ describe('a single event', () => {
 });
 
 /** name, path, chunks, headers, status, code */
-const BODIES: readonly (readonly [string, string, readonly (string | Buffer)[], Record<string, string>, number, string])[] = [
+const BODIES: readonly (readonly [
+  string,
+  string,
+  readonly (string | Buffer)[],
+  Record<string, string>,
+  number,
+  string,
+])[] = [
   ['not UTF-8', '/analytics/event', [Buffer.from(text({ city: 'Å' }), 'latin1')], {}, 400, 'invalid-utf8'],
-  ['a surrogate in UTF-8', '/analytics/event', [Buffer.concat([Buffer.from('"'), Buffer.from([0xed, 0xa0, 0x80]), Buffer.from('"')])], {}, 400, 'invalid-utf8'],
+  [
+    'a surrogate in UTF-8',
+    '/analytics/event',
+    [Buffer.concat([Buffer.from('"'), Buffer.from([0xed, 0xa0, 0x80]), Buffer.from('"')])],
+    {},
+    400,
+    'invalid-utf8',
+  ],
   ['UTF-16', '/analytics/event', [Buffer.from(text(), 'utf16le')], {}, 400, 'invalid-json'],
-  ['too large by Content-Length', '/analytics/event', ['x'.repeat(128 * 1_024 + 1)], {}, 413, 'body-too-large'],
-  ['too large in chunks', '/analytics/event', Array.from({ length: 40 }, () => ' '.repeat(4_096)), {}, 413, 'body-too-large'],
-  ['a batch too large by Content-Length', '/analytics/events', [Buffer.alloc(10 * MIB + 1, ' ')], {}, 413, 'body-too-large'],
-  ['a batch too large in chunks', '/analytics/events', Array.from({ length: 12 }, () => Buffer.alloc(MIB, ' ')), {}, 413, 'body-too-large'],
-  ['100,000 nested arrays as an event', '/analytics/event', ['['.repeat(100_000) + ']'.repeat(100_000)], {}, 413, 'body-too-large'],
-  ['100,000 nested arrays as a batch', '/analytics/events', ['['.repeat(100_000) + ']'.repeat(100_000)], {}, 400, 'invalid-batch'],
-  ['100,000 nested objects in a batch', '/analytics/events', [`[${raw(`"properties":${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`)}]`], {}, 400, 'invalid-batch'],
-  ['corrupt gzip', '/analytics/event', [Buffer.concat([gzipSync(text()).subarray(0, 20), Buffer.alloc(30, 7)])], { 'content-encoding': 'gzip' }, 400, 'invalid-encoding'],
-  ['gzip that is cut off', '/analytics/event', [gzipSync(text()).subarray(0, -9)], { 'content-encoding': 'gzip' }, 400, 'invalid-encoding'],
-  ['gzip that is none', '/analytics/event', [text()], { 'content-encoding': 'gzip' }, 400, 'invalid-encoding'],
+  [
+    'too large by Content-Length',
+    '/analytics/event',
+    ['x'.repeat(128 * 1_024 + 1)],
+    {},
+    413,
+    'body-too-large',
+  ],
+  [
+    'too large in chunks',
+    '/analytics/event',
+    Array.from({ length: 40 }, () => ' '.repeat(4_096)),
+    {},
+    413,
+    'body-too-large',
+  ],
+  [
+    'a batch too large by Content-Length',
+    '/analytics/events',
+    [Buffer.alloc(10 * MIB + 1, ' ')],
+    {},
+    413,
+    'body-too-large',
+  ],
+  [
+    'a batch too large in chunks',
+    '/analytics/events',
+    Array.from({ length: 12 }, () => Buffer.alloc(MIB, ' ')),
+    {},
+    413,
+    'body-too-large',
+  ],
+  [
+    '100,000 nested arrays as an event',
+    '/analytics/event',
+    ['['.repeat(100_000) + ']'.repeat(100_000)],
+    {},
+    413,
+    'body-too-large',
+  ],
+  [
+    '100,000 nested arrays as a batch',
+    '/analytics/events',
+    ['['.repeat(100_000) + ']'.repeat(100_000)],
+    {},
+    400,
+    'invalid-batch',
+  ],
+  [
+    '100,000 nested objects in a batch',
+    '/analytics/events',
+    [`[${raw(`"properties":${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`)}]`],
+    {},
+    400,
+    'invalid-batch',
+  ],
+  [
+    'corrupt gzip',
+    '/analytics/event',
+    [Buffer.concat([gzipSync(text()).subarray(0, 20), Buffer.alloc(30, 7)])],
+    { 'content-encoding': 'gzip' },
+    400,
+    'invalid-encoding',
+  ],
+  [
+    'gzip that is cut off',
+    '/analytics/event',
+    [gzipSync(text()).subarray(0, -9)],
+    { 'content-encoding': 'gzip' },
+    400,
+    'invalid-encoding',
+  ],
+  [
+    'gzip that is none',
+    '/analytics/event',
+    [text()],
+    { 'content-encoding': 'gzip' },
+    400,
+    'invalid-encoding',
+  ],
   ['br that is none', '/analytics/event', [text()], { 'content-encoding': 'br' }, 400, 'invalid-encoding'],
-  ['zstd that is none', '/analytics/events', [text()], { 'content-encoding': 'zstd' }, 400, 'invalid-encoding'],
-  ['an unknown Content-Encoding', '/analytics/event', [text()], { 'content-encoding': 'lzma' }, 415, 'unsupported-encoding'],
-  ['two Content-Encodings', '/analytics/event', [gzipSync(gzipSync(text()))], { 'content-encoding': 'gzip, gzip' }, 415, 'unsupported-encoding'],
-  ['a Content-Encoding of an object', '/analytics/event', [text()], { 'content-encoding': 'constructor' }, 415, 'unsupported-encoding'],
-  ['text/plain', '/analytics/event', [text()], { 'content-type': 'text/plain' }, 415, 'unsupported-media-type'],
-  ['a form', '/analytics/events', ['a=b'], { 'content-type': 'application/x-www-form-urlencoded' }, 415, 'unsupported-media-type'],
+  [
+    'zstd that is none',
+    '/analytics/events',
+    [text()],
+    { 'content-encoding': 'zstd' },
+    400,
+    'invalid-encoding',
+  ],
+  [
+    'an unknown Content-Encoding',
+    '/analytics/event',
+    [text()],
+    { 'content-encoding': 'lzma' },
+    415,
+    'unsupported-encoding',
+  ],
+  [
+    'two Content-Encodings',
+    '/analytics/event',
+    [gzipSync(gzipSync(text()))],
+    { 'content-encoding': 'gzip, gzip' },
+    415,
+    'unsupported-encoding',
+  ],
+  [
+    'a Content-Encoding of an object',
+    '/analytics/event',
+    [text()],
+    { 'content-encoding': 'constructor' },
+    415,
+    'unsupported-encoding',
+  ],
+  [
+    'text/plain',
+    '/analytics/event',
+    [text()],
+    { 'content-type': 'text/plain' },
+    415,
+    'unsupported-media-type',
+  ],
+  [
+    'a form',
+    '/analytics/events',
+    ['a=b'],
+    { 'content-type': 'application/x-www-form-urlencoded' },
+    415,
+    'unsupported-media-type',
+  ],
   ['NDJSON on the single route', '/analytics/event', [text()], NDJSON, 415, 'unsupported-media-type'],
-  ['an empty media type', '/analytics/event', [text()], { 'content-type': '' }, 415, 'unsupported-media-type'],
-  ['a media type that is none', '/analytics/event', [text()], { 'content-type': 'json' }, 415, 'unsupported-media-type'],
+  [
+    'an empty media type',
+    '/analytics/event',
+    [text()],
+    { 'content-type': '' },
+    415,
+    'unsupported-media-type',
+  ],
+  [
+    'a media type that is none',
+    '/analytics/event',
+    [text()],
+    { 'content-type': 'json' },
+    415,
+    'unsupported-media-type',
+  ],
   ['an empty array', '/analytics/events', ['[]'], {}, 400, 'empty-batch'],
   ['an object as a batch', '/analytics/events', [text()], {}, 400, 'invalid-json'],
   ['an empty body as a batch', '/analytics/events', [''], {}, 400, 'invalid-json'],
   ['no lines', '/analytics/events', ['\n \r\n'], NDJSON, 400, 'empty-batch'],
-  ['10,001 events in an array', '/analytics/events', [`[${'{},'.repeat(10_000)}{}]`], {}, 413, 'too-many-events'],
+  [
+    '10,001 events in an array',
+    '/analytics/events',
+    [`[${'{},'.repeat(10_000)}{}]`],
+    {},
+    413,
+    'too-many-events',
+  ],
   ['10,001 lines', '/analytics/events', ['{}\n'.repeat(10_001)], NDJSON, 413, 'too-many-events'],
-  ['10,001 lines in chunks', '/analytics/events', Array.from({ length: 10_001 }, () => '{}\n'), NDJSON, 413, 'too-many-events'],
-  ['10,001 lines, compressed', '/analytics/events', [gzipSync('{}\n'.repeat(10_001))], { ...NDJSON, 'content-encoding': 'gzip' }, 413, 'too-many-events'],
-  ['10,000 lines that are not JSON', '/analytics/events', ['{\n'.repeat(10_000)], NDJSON, 400, 'invalid-batch'],
+  [
+    '10,001 lines in chunks',
+    '/analytics/events',
+    Array.from({ length: 10_001 }, () => '{}\n'),
+    NDJSON,
+    413,
+    'too-many-events',
+  ],
+  [
+    '10,001 lines, compressed',
+    '/analytics/events',
+    [gzipSync('{}\n'.repeat(10_001))],
+    { ...NDJSON, 'content-encoding': 'gzip' },
+    413,
+    'too-many-events',
+  ],
+  [
+    '10,000 lines that are not JSON',
+    '/analytics/events',
+    ['{\n'.repeat(10_000)],
+    NDJSON,
+    400,
+    'invalid-batch',
+  ],
 ];
 
 describe('a body', () => {
@@ -236,7 +471,9 @@ describe('a body', () => {
   });
 
   it('without a media type', async () => {
-    const answer = await exchange(`POST /analytics/event HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}`);
+    const answer = await exchange(
+      `POST /analytics/event HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}`,
+    );
     expect(answer).toMatch(/^HTTP\/1\.1 415 /);
     expect(answer).toContain('"code":"unsupported-media-type"');
   });
@@ -247,20 +484,23 @@ describe('a body', () => {
     expect(answer).toContain('"code":"empty-batch"');
   });
 
-  it.each(['application/json', 'application/x-ndjson'])('that is a bomb of 200 MB (%s) costs no memory', async (type) => {
-    const bomb = await gzipOfZeros(200);
-    const before = process.memoryUsage().rss;
-    let peak = before;
-    const watch = setInterval(() => (peak = Math.max(peak, process.memoryUsage().rss)), 5);
-    const headers = { 'content-encoding': 'gzip', 'content-type': type };
-    const answers = await Promise.all(
-      Array.from({ length: 8 }, () => post('/analytics/events', [bomb], headers)),
-    );
-    clearInterval(watch);
-    for (const answer of answers) expectProblem(answer, 413, 'body-too-large');
-    // Eight bodies of at most 10 MiB, each gathered once; far from eight times 200 MB.
-    expect(peak - before).toBeLessThan(256 * MIB);
-  });
+  it.each(['application/json', 'application/x-ndjson'])(
+    'that is a bomb of 200 MB (%s) costs no memory',
+    async (type) => {
+      const bomb = await gzipOfZeros(200);
+      const before = process.memoryUsage().rss;
+      let peak = before;
+      const watch = setInterval(() => (peak = Math.max(peak, process.memoryUsage().rss)), 5);
+      const headers = { 'content-encoding': 'gzip', 'content-type': type };
+      const answers = await Promise.all(
+        Array.from({ length: 8 }, () => post('/analytics/events', [bomb], headers)),
+      );
+      clearInterval(watch);
+      for (const answer of answers) expectProblem(answer, 413, 'body-too-large');
+      // Eight bodies of at most 10 MiB, each gathered once; far from eight times 200 MB.
+      expect(peak - before).toBeLessThan(256 * MIB);
+    },
+  );
 });
 
 /** Compressed piece by piece, so that the test does not hold them either. */
@@ -305,7 +545,9 @@ describe('a connection', () => {
   });
 
   it('with headers over the limit is answered with 431', async () => {
-    const answer = await exchange(`GET /analytics/daily HTTP/1.1\r\nhost: x\r\na: ${'x'.repeat(20_000)}\r\n\r\n`);
+    const answer = await exchange(
+      `GET /analytics/daily HTTP/1.1\r\nhost: x\r\na: ${'x'.repeat(20_000)}\r\n\r\n`,
+    );
     expect(answer).toMatch(/^HTTP\/1\.1 431 [\s\S]*"code":"headers-too-large"/);
   });
 

@@ -27,12 +27,17 @@ interface Call {
 
 /** One request, as a client makes it. */
 function call(url: string, { method, headers = {}, body }: Call = {}): Promise<Answer> {
-  const bytes = body === undefined || typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body);
+  const bytes =
+    body === undefined || typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body);
   const type = bytes === undefined ? {} : { 'content-type': 'application/json' };
   return new Promise((resolve, reject) => {
     const sent = request(
       url,
-      { agent: false, method: method ?? (bytes === undefined ? 'GET' : 'POST'), headers: { ...type, ...headers } },
+      {
+        agent: false,
+        method: method ?? (bytes === undefined ? 'GET' : 'POST'),
+        headers: { ...type, ...headers },
+      },
       (response) => {
         let text = '';
         response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
@@ -143,7 +148,9 @@ describe('POST /analytics/events', () => {
   it('takes a compressed batch of 10,000', async () => {
     const server = await open();
     const events = Array.from({ length: 10_000 }, (_, n) => at('2024-03-01T10:00:00Z', `u-${n}`));
-    const answer = await server.events(zstdCompressSync(JSON.stringify(events)), { 'content-encoding': 'zstd' });
+    const answer = await server.events(zstdCompressSync(JSON.stringify(events)), {
+      'content-encoding': 'zstd',
+    });
     expect([answer.status, answer.text]).toEqual([200, '{"accepted":10000}']);
     await server.daily(10_000);
   });
@@ -163,7 +170,11 @@ describe('POST /analytics/events', () => {
           code: 'invalid-event',
           errors: [{ pointer: '/user_id', detail: 'must be a string' }],
         },
-        { index: 2, code: 'invalid-event', errors: [{ pointer: '', detail: 'an event must be a JSON object' }] },
+        {
+          index: 2,
+          code: 'invalid-event',
+          errors: [{ pointer: '', detail: 'an event must be a JSON object' }],
+        },
       ],
       rejected_total: 2,
     });
@@ -186,7 +197,10 @@ describe('POST /analytics/events', () => {
     const body = json(answer) as { rejected: unknown[] };
     expect(body).toMatchObject({ code: 'invalid-batch', status: 400, accepted: 0, rejected_total: 250 });
     expect(body.rejected).toHaveLength(100);
-    const mixed = await server.events([...Array.from({ length: 250 }, () => ({})), at('2024-03-01T10:00:00Z')]);
+    const mixed = await server.events([
+      ...Array.from({ length: 250 }, () => ({})),
+      at('2024-03-01T10:00:00Z'),
+    ]);
     expect(mixed.status).toBe(207);
     expect(json(mixed)).toMatchObject({ accepted: 1, rejected_total: 250 });
     expect((json(mixed) as { rejected: unknown[] }).rejected).toHaveLength(100);
@@ -248,7 +262,9 @@ describe('GET /analytics/daily', () => {
     const server = await open({ DAYBOOK_TIMEZONE: 'America/New_York' });
     await server.event(at('2024-03-10T04:30:00Z'));
     const dates = async (query: string) =>
-      (json(await server.daily(1, query)) as { daily_stats: { date: string }[] }).daily_stats.map(({ date }) => date);
+      (json(await server.daily(1, query)) as { daily_stats: { date: string }[] }).daily_stats.map(
+        ({ date }) => date,
+      );
     expect(await dates('')).toEqual(['03/09/2024']);
     expect(await dates('?timezone=UTC')).toEqual(['03/10/2024']);
     expect(await dates('?timezone=Europe/Helsinki&date_format=iso')).toEqual(['2024-03-10']);
@@ -341,7 +357,9 @@ describe('CORS', () => {
   it('is off by default', async () => {
     const { url, event } = await open();
     const headers = { origin: 'https://a.example' };
-    expect((await preflight(url, 'https://a.example')).headers['access-control-allow-origin']).toBeUndefined();
+    expect(
+      (await preflight(url, 'https://a.example')).headers['access-control-allow-origin'],
+    ).toBeUndefined();
     const answer = await event(at('2024-03-01T10:00:00Z'), headers);
     expect(answer.headers['access-control-allow-origin']).toBeUndefined();
   });
@@ -370,7 +388,10 @@ describe('a full journal', () => {
     await server.event(at('2024-03-01T10:00:00Z'));
     await server.daily(1);
     const properties = { text: 'x'.repeat(30_000) };
-    const batch = Array.from({ length: 20 }, (_, n) => ({ ...at('2024-03-01T10:00:00Z', `u-${n}`), properties }));
+    const batch = Array.from({ length: 20 }, (_, n) => ({
+      ...at('2024-03-01T10:00:00Z', `u-${n}`),
+      properties,
+    }));
     let accepted = 0;
     let answer = await server.events(batch);
     for (let n = 0; answer.status === 200 && n < 10; n += 1) {
@@ -416,7 +437,11 @@ describe('GET /metrics', () => {
     ]) {
       expect(text).toContain(`${line}\n`);
     }
-    for (const name of ['daybook_journal_bytes', 'daybook_freshness_seconds', 'daybook_journal_waiting_requests'])
+    for (const name of [
+      'daybook_journal_bytes',
+      'daybook_freshness_seconds',
+      'daybook_journal_waiting_requests',
+    ])
       expect(text).toMatch(new RegExp(`^${name} [0-9.e+-]+$`, 'm'));
     for (const name of ['insert_duration_seconds', 'insert_events', 'query_duration_seconds'])
       expect(text).toMatch(new RegExp(`^daybook_${name}_count [1-9]`, 'm'));

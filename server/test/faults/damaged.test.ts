@@ -117,7 +117,9 @@ describe('a journal', () => {
     expect(await server.kill('SIGTERM')).toEqual({ code: 0, signal: null });
     const { users } = await readStored(directory);
     const kept = Array.from({ length: WAITING }, (_, n) => users.get(`waiting-${n + 1}`) ?? 0);
-    console.log(`journal with a damaged page in the middle: ${kept.filter((n) => n === 1).length} of ${WAITING} kept`);
+    console.log(
+      `journal with a damaged page in the middle: ${kept.filter((n) => n === 1).length} of ${WAITING} kept`,
+    );
     expect(kept[0], 'the oldest').toBe(1);
     expect(kept.at(-1), 'the newest').toBe(1);
     expect(kept.filter((n) => n === 0).length).toBeLessThan(100);
