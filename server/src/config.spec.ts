@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ConfigError, isTimezone, readConfig } from './config.ts';
+import { ConfigError, ENVIRONMENT, isTimezone, readConfig } from './config.ts';
 
 const faults = (env: NodeJS.ProcessEnv): readonly string[] => {
   try {
@@ -22,10 +22,21 @@ describe('readConfig()', () => {
     });
   });
 
-  it('takes an empty value as not set, and is frozen', () => {
-    const config = readConfig({ PORT: '' });
+  it('takes an empty value of any setting as not set', () => {
+    const empty = Object.fromEntries(Object.keys(ENVIRONMENT.shape).map((name) => [name, '']));
+    expect(readConfig(empty)).toEqual(readConfig({}));
+  });
+
+  it('is frozen', () => {
+    const config = readConfig({});
+    expect(() => Object.assign(config, { port: 1 })).toThrow(TypeError);
     expect(config.port).toBe(3_000);
-    expect(Object.isFrozen(config)).toBe(true);
+  });
+
+  it('knows the variables of DAYBOOK_* alone, and leaves the rest of the environment in peace', () => {
+    expect(faults({ DAYBOOK_DATADIR: '/d', PATH: '/bin', daybook_x: '1' })).toEqual([
+      'DAYBOOK_DATADIR is not a setting of Daybook; see docs/configuration.md',
+    ]);
   });
 
   it('says all faults at once, by name', () => {
@@ -53,6 +64,40 @@ describe('readConfig()', () => {
     expect(faults({ HOST: '0.0.0.0', DAYBOOK_WRITE_KEYS: KEY, DAYBOOK_READ_KEYS: KEY })).toEqual([]);
     for (const host of ['127.0.0.1', '127.1.2.3', '::1', 'localhost'])
       expect(faults({ HOST: host })).toEqual([]);
+  });
+
+  it.each([
+    '::',
+    '0.0.0.0',
+    '192.168.0.7',
+    '127.0.0.1.example.com',
+    'localhost.example.com',
+    '::ffff:10.0.0.1',
+  ])('counts %s as an address that other machines can reach', (host) => {
+    expect(faults({ HOST: host })).toHaveLength(2);
+    expect(faults({ HOST: host, DAYBOOK_WRITE_KEYS: KEY })).toEqual([
+      expect.stringMatching(/^DAYBOOK_READ_KEYS: must be set/),
+    ]);
+  });
+
+  it('does not take a list without a key in it for keys', () => {
+    const env = { HOST: '0.0.0.0', DAYBOOK_WRITE_KEYS: ' , ,', DAYBOOK_READ_KEYS: KEY };
+    expect(faults(env)).toEqual([expect.stringMatching(/^DAYBOOK_WRITE_KEYS: must be set/)]);
+  });
+
+  it('regression: says that keys are missing together with all other faults', () => {
+    expect(faults({ HOST: '0.0.0.0', PORT: 'x' }).map((fault) => fault.split(':')[0])).toEqual([
+      'PORT',
+      'DAYBOOK_WRITE_KEYS',
+      'DAYBOOK_READ_KEYS',
+    ]);
+  });
+
+  it('shows no key in a fault', () => {
+    const secret = 'too-short';
+    const [fault] = faults({ DAYBOOK_WRITE_KEYS: secret });
+    expect(fault).toMatch(/^DAYBOOK_WRITE_KEYS: each key must have at least 16 characters/);
+    expect(fault).not.toContain(secret);
   });
 
   it('refuses short keys and reads lists', () => {

@@ -98,7 +98,7 @@ export const ENVIRONMENT = z.object({
     .default(30_000)
     .describe('Longest time that a report may take, in milliseconds; then it is answered with 504.'),
   DAYBOOK_LOADER_EVENTS_MAX: int(1, 1_000_000)
-    .default(50_000)
+    .default(122_880)
     .describe('Events that the loader inserts in one batch.'),
   DAYBOOK_LOADER_INTERVAL_MS: int(0, 60_000)
     .default(200)
@@ -115,6 +115,9 @@ export const ENVIRONMENT = z.object({
 });
 
 type Environment = z.output<typeof ENVIRONMENT>;
+
+/** The settings that decide who can reach the server; read by themselves, so that their faults show with all others. */
+const ACCESS = ENVIRONMENT.pick({ HOST: true, DAYBOOK_WRITE_KEYS: true, DAYBOOK_READ_KEYS: true });
 
 /** The whole configuration: typed, checked, frozen. Names carry their unit. */
 export type Config = Readonly<ReturnType<typeof toConfig>>;
@@ -149,13 +152,14 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     .map((name) => `${name} is not a setting of Daybook; see docs/configuration.md`);
   const parsed = ENVIRONMENT.safeParse(given);
   for (const issue of parsed.error?.issues ?? []) faults.push(`${String(issue.path[0])}: ${issue.message}`);
-  if (parsed.success) faults.push(...exposureFaults(parsed.data));
+  const access = ACCESS.safeParse(given);
+  if (access.success) faults.push(...exposureFaults(access.data));
   if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
   return Object.freeze(toConfig(parsed.data));
 }
 
 /** Reachable from other machines only with keys. */
-function exposureFaults(env: Environment): string[] {
+function exposureFaults(env: z.output<typeof ACCESS>): string[] {
   if (isLoopback(env.HOST)) return [];
   const missing = (['DAYBOOK_WRITE_KEYS', 'DAYBOOK_READ_KEYS'] as const).filter(
     (name) => env[name].length === 0,
@@ -166,7 +170,7 @@ function exposureFaults(env: Environment): string[] {
 }
 
 /** True for the addresses that only this machine can reach. */
-export function isLoopback(host: string): boolean {
+function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }
 

@@ -23,7 +23,7 @@ const product = sources.filter((file) => !/\.spec\.ts$|\/conformance\.ts$/.test(
 /** What a source file imports, as written. */
 function importsOf(file: string): string[] {
   const pattern =
-    /(?:^|\n)(?:import|export)\s[^;'"]*?['"]([^'"]+)['"]|import\(\s*['"]([^'"]+)['"]\s*\)|(?:^|\n)import ['"]([^'"]+)['"]/g;
+    /(?:^|\n)(?:import|export)\s[^;'"]*?\bfrom\s*['"]([^'"]+)['"]|import\(\s*['"]([^'"]+)['"]\s*\)|(?:^|\n)import ['"]([^'"]+)['"]/g;
   return [...read(file).matchAll(pattern)].map((match) => match[1] ?? match[2] ?? match[3] ?? '');
 }
 
@@ -126,7 +126,7 @@ describe('the repository', () => {
       const used = new Set(
         inside
           .flatMap(importsOf)
-          .filter((name) => !name.startsWith('.') && !name.startsWith('node:'))
+          .filter((name) => !/^(\.|\/|node:)/.test(name))
           .map((name) =>
             name
               .split('/')

@@ -23,7 +23,7 @@ program
   .command('demo')
   .description('serve believable data from a throw-away directory')
   .option('--days <n>', 'days that end today', '90')
-  .option('--events <n>', 'how many events', '50000')
+  .option('--events <n>', 'about how many events', '50000')
   .option('--seed <n>', 'the same seed gives the same data', '1')
   .action(async (options: Record<'days' | 'events' | 'seed', string>) => {
     const { demo } = await import('./demo.ts');

@@ -6,17 +6,7 @@ import { StoreError, type StoreErrorCode } from '../event/store-error.ts';
 import { Engine, type EngineOptions } from './engine.ts';
 
 /** The engine's methods that can be called from another thread. */
-export const ENGINE_CALLS = [
-  'start',
-  'stats',
-  'query',
-  'verify',
-  'exportTo',
-  'backup',
-  'drain',
-  'stop',
-] as const;
-export type EngineCall = (typeof ENGINE_CALLS)[number];
+export type EngineCall = 'start' | 'stats' | 'query' | 'verify' | 'exportTo' | 'backup' | 'drain' | 'stop';
 
 /** To the worker: call a method. */
 export interface CallMessage {

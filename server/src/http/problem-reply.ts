@@ -2,7 +2,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { Problem, PROBLEMS, problemBody, problemHeaders, type ProblemCode } from './problems.ts';
 
 /** Fastify's own errors, by code. */
-export const FASTIFY_PROBLEMS: Readonly<Record<string, ProblemCode>> = {
+const FASTIFY_PROBLEMS: Readonly<Record<string, ProblemCode>> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported-media-type',
   FST_ERR_CTP_INVALID_TYPE: 'unsupported-media-type',
   FST_ERR_CTP_BODY_TOO_LARGE: 'body-too-large',

@@ -97,7 +97,7 @@ export const PROBLEMS = {
 export type ProblemCode = keyof typeof PROBLEMS;
 
 /** Seconds that a client is asked to wait before it tries a retryable request again. */
-export const RETRY_AFTER_S = 1;
+const RETRY_AFTER_S = 1;
 
 /** Faults listed in one answer; further ones are counted, not listed. */
 export const FAULTS_MAX = 20;

@@ -8,7 +8,7 @@ import type { BatchItem } from './parse.ts';
 import { validate } from './validator.ts';
 
 /** Rejected events listed in one answer; further ones are counted, not listed. */
-export const REJECTED_MAX = 100;
+const REJECTED_MAX = 100;
 
 /** An event of a batch that was not stored. */
 export interface Rejected {

@@ -158,7 +158,7 @@ function withEmptyDays(rows: readonly DayRow[], query: DailyQuery, todayIso: str
 }
 
 /** Mean of whole microseconds in seconds, rounded to 2 decimals, halves up; exact, without floating point. */
-export function averageSeconds(durationUs: bigint, sessions: number): number {
+function averageSeconds(durationUs: bigint, sessions: number): number {
   if (sessions === 0) return 0;
   const parts = BigInt(sessions) * 10_000n;
   return Number((2n * durationUs + parts) / (2n * parts)) / 100;

@@ -33,12 +33,14 @@ export interface ServerProcess {
   readonly ready: Promise<string>;
   /** What it wrote to standard error so far. */
   log(): string;
+  /** What it wrote to standard output so far. */
+  output(): string;
   kill(signal: NodeJS.Signals): Promise<Exit>;
 }
 
 /** Starts the built server on a free port. Does not wait: see `ready`. */
 export function spawnServer({ directory, env = {}, under = [] }: ServerOptions): ServerProcess {
-  const [command = process.execPath, ...args] = [...under, process.execPath, MAIN];
+  const [command, ...args] = [...under, process.execPath, MAIN];
   const child = spawn(command, args, {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -57,7 +59,9 @@ export function spawnServer({ directory, env = {}, under = [] }: ServerOptions):
     running.delete(child);
     return { code: code as number | null, signal: signal as NodeJS.Signals | null };
   });
-  const ready = listening(child, exit, () => log);
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (output += chunk));
+  const ready = listening(child, () => log);
   // A server that is killed before it listens is not a fault of its own.
   ready.catch(() => undefined);
   return {
@@ -65,6 +69,7 @@ export function spawnServer({ directory, env = {}, under = [] }: ServerOptions):
     exit,
     ready,
     log: () => log,
+    output: () => output,
     kill: (signal) => {
       child.kill(signal);
       return exit;
@@ -78,7 +83,7 @@ export async function startServer(options: ServerOptions): Promise<ServerProcess
   return { ...server, url: await server.ready };
 }
 
-function listening(child: ChildProcess, exit: Promise<Exit>, log: () => string): Promise<string> {
+function listening(child: ChildProcess, log: () => string): Promise<string> {
   return new Promise((done, fail) => {
     let text = '';
     const late = setTimeout(() => fail(new Error(`the server does not listen:\n${log()}`)), START_TIMEOUT_MS);
@@ -89,7 +94,7 @@ function listening(child: ChildProcess, exit: Promise<Exit>, log: () => string):
       clearTimeout(late);
       done(url);
     });
-    void exit.then(({ code, signal }) => {
+    child.once('exit', (code, signal) => {
       clearTimeout(late);
       fail(new Error(`the server ended with ${code ?? signal}:\n${log()}`));
     });

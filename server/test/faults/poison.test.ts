@@ -52,6 +52,7 @@ it('gives up only the lines that DuckDB rejects, each with its reason, and count
   for (let from = 0; from < lines.length; from += 97) await transport.publish(lines.slice(from, from + 97));
 
   const failures: string[] = [];
+  let seen = 0;
   const letters: DeadLetter[] = [];
   const stop = new AbortController();
   const loader = new Loader({
@@ -61,17 +62,20 @@ it('gives up only the lines that DuckDB rejects, each with its reason, and count
     intervalMs: 0,
     nowUs: () => 1_704_067_300_000_000,
     observer: {
-      loaded: (_delivery, _result, deadLetters) => letters.push(...deadLetters),
-      failed: (error) => failures.push(`${error.code}: ${error.message}`),
+      loaded: (delivery, _result, deadLetters) => {
+        letters.push(...deadLetters);
+        seen += delivery.lines.length;
+        if (seen === lines.length) stop.abort();
+      },
+      failed: (error) => {
+        failures.push(`${error.code}: ${error.message}`);
+        if (failures.length === 10) stop.abort();
+      },
     },
   });
-  const running = loader.run(stop.signal);
-  await expect
-    .poll(() => transport.stats().events, { timeout: 60_000, message: 'the loader does not get through' })
-    .toBe(0)
-    .finally(() => stop.abort());
-  await running;
+  await loader.run(stop.signal);
 
+  // The loader met nothing but what it can give up.
   expect(failures).toEqual([]);
   expect(new Set(letters.map(({ body }) => body))).toEqual(new Set(Object.values(POISON)));
   expect(letters.filter(({ reason }) => reason !== 'rejected')).toEqual([]);

@@ -7,7 +7,7 @@ import { CONFORMANCE_LIMITS, describeTransport } from '../conformance.ts';
 import type { PublisherLimits } from '../contract.ts';
 import { LmdbPublisher } from './publisher.ts';
 import { LmdbSource } from './source.ts';
-import { decodeRecord, encodeRecord, journalError, JOURNAL_ERRORS, openJournalStore } from './store.ts';
+import { openJournalStore } from './store.ts';
 
 const temporary = () => mkdtempSync(join(tmpdir(), 'daybook-journal-'));
 const publisherOn = (
@@ -25,46 +25,6 @@ describeTransport('journal', () => {
     make: () => ({ publisher: publisherOn(directory), source: sourceOn(directory) }),
     cleanUp: async () => rmSync(directory, { recursive: true, force: true }),
   };
-});
-
-describe('encodeRecord()', () => {
-  it('is undone by decodeRecord()', () => {
-    fc.assert(
-      fc.property(
-        fc.array(
-          fc.string({ unit: 'grapheme' }).map((text) => JSON.stringify(text)),
-          { minLength: 1 },
-        ),
-        (lines) => {
-          expect(decodeRecord(encodeRecord(lines))).toEqual(lines);
-        },
-      ),
-    );
-  });
-
-  it('shows every changed byte to decodeRecord()', () => {
-    const record = encodeRecord(['{"a":1}', '{"b":2}']);
-    for (let at = 0; at < record.length; at += 1) {
-      const damaged = Buffer.from(record);
-      damaged[at]! ^= 1;
-      expect(decodeRecord(damaged)).toBeUndefined();
-    }
-    expect(decodeRecord(Buffer.alloc(0))).toBeUndefined();
-  });
-});
-
-describe('journalError()', () => {
-  it.each([
-    ['MDB_MAP_FULL: Environment mapsize limit reached', 'unavailable'],
-    ['No space left on device', 'unavailable'],
-    ['Input/output error', 'unavailable'],
-    ['MDB_CORRUPTED: Located page was wrong type', 'corrupt'],
-    ['MDB_BAD_VALSIZE: Unsupported size of key', 'too-large'],
-    ['Can not read from a closed database', 'closed'],
-  ])('%s → %s', (message, code) => {
-    expect(journalError(new Error(message))).toMatchObject({ name: 'StoreError', code });
-    expect(JOURNAL_ERRORS).toHaveLength(4);
-  });
 });
 
 describe('LmdbPublisher', () => {

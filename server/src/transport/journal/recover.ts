@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { JOURNAL_FILE } from './store.ts';
@@ -30,7 +30,7 @@ export function recoverJournal(directory: string, nowMs: number): Recovery | und
   const path = join(directory, JOURNAL_FILE);
   const clean = existsSync(join(directory, CLEAN_MARK));
   rmSync(join(directory, CLEAN_MARK), { force: true });
-  if (clean || !existsSync(path) || runChild('check', path)) return undefined;
+  if (clean || !existsSync(path) || (statSync(path).size > 0 && runChild('check', path))) return undefined;
   const setAside = join(directory, `journal.damaged-${nowMs}.lmdb`);
   renameSync(path, setAside);
   rmSync(`${path}-lock`, { force: true });

@@ -1,7 +1,7 @@
 import { StoreError, type StoreErrorCode } from '../../event/store-error.ts';
 
 /** DuckDB's messages start with the class of the error. The first pattern that fits decides. */
-export const DUCKDB_ERRORS: readonly (readonly [RegExp, StoreErrorCode])[] = [
+const DUCKDB_ERRORS: readonly (readonly [RegExp, StoreErrorCode])[] = [
   [/Conflicting lock is held|Could not set lock/i, 'unavailable'],
   [/^INTERRUPT Error|Interrupted/i, 'timeout'],
   [/^FATAL Error|has been invalidated|^INTERNAL Error/i, 'closed'],
@@ -21,9 +21,4 @@ export function duckdbError(error: unknown): StoreError {
   const message = error instanceof Error ? error.message : String(error);
   const code = DUCKDB_ERRORS.find(([pattern]) => pattern.test(message))?.[1] ?? 'unavailable';
   return new StoreError(code, `duckdb: ${message}`, { cause: error });
-}
-
-/** True when another process has the file open. */
-export function isLockConflict(error: unknown): boolean {
-  return error instanceof Error && DUCKDB_ERRORS[0]![0].test(error.message);
 }

@@ -1,0 +1,309 @@
+import { execFile } from 'node:child_process';
+import {
+  appendFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { control, killServers, startServer } from './server-process.ts';
+
+/* The commands of the built `daybook`, each as a process of its own, with and without a running server. */
+
+const COMMAND = join(import.meta.dirname, '../../dist/cli/daybook.js');
+
+let root: string;
+let data: string;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'daybook-'));
+  data = join(root, 'data');
+});
+afterEach(() => {
+  killServers();
+  rmSync(root, { recursive: true, force: true });
+});
+
+interface Ended {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+function daybook(
+  args: readonly string[],
+  directory = data,
+  env: Record<string, string> = {},
+): Promise<Ended> {
+  return new Promise((done) => {
+    const options = { cwd: root, env: { PATH: process.env['PATH'], DAYBOOK_DATA_DIR: directory, ...env } };
+    execFile(process.execPath, [COMMAND, ...args], options, (error, out, err) =>
+      done({ code: error === null ? 0 : Number(error.code), out, err }),
+    );
+  });
+}
+
+const DAY = 86_400;
+const START = Date.UTC(2026, 0, 1) / 1_000;
+
+/** Three users over ten days: an id, fractions of a second, text that CSV and JSON must escape. */
+function events(count: number) {
+  return Array.from({ length: count }, (_, n) => ({
+    type: 'event',
+    event_name: 'page_view',
+    user_id: `user-${n % 3}`,
+    session_id: `session-${Math.floor(n / 4)}`,
+    event_time: START + (n % 10) * DAY + n / 8,
+    page: `/a,"b"\n${n}`,
+    ...(n % 2 === 0 ? { event_id: `given-${n}` } : {}),
+    ...(n % 5 === 0 ? { properties: { plan: 'größe', nested: { n } } } : {}),
+  }));
+}
+
+const ndjson = (rows: readonly object[]) => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+
+function write(name: string, content: string | Buffer): string {
+  const path = join(root, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+async function daily(directory = data): Promise<string> {
+  const server = await startServer({ directory });
+  const answer = await (await fetch(`${server.url}/analytics/daily`)).text();
+  await server.kill('SIGTERM');
+  return answer;
+}
+
+describe('import', () => {
+  it('takes NDJSON, gzip and CSV, and counts nothing twice', async () => {
+    const plain = write('events.ndjson', ndjson(events(200)));
+    expect(await daybook(['import', plain])).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('200 accepted, 0 rejected, 0 imported before'),
+    });
+    const once = await daily();
+    expect(once).toContain('"total_users":3,');
+
+    expect((await daybook(['import', plain])).out).toContain('0 accepted, 0 rejected, 200 imported before');
+    expect((await daybook(['import', '--from-start', plain])).out).toContain('200 accepted');
+    const zipped = write('again.ndjson.gz', gzipSync(ndjson(events(200))));
+    expect((await daybook(['import', zipped])).out).toContain('200 accepted');
+    expect(await daily()).toBe(once);
+    expect((await daybook(['export'])).out.trim().split('\n')).toHaveLength(200);
+
+    const csv = write(
+      'events.csv',
+      'type,event_name,user_id,session_id,event_time,page,properties\n' +
+        `event,open,user-csv,s,${START},"/a ""quoted"", page","{""plan"":""pro""}"\n` +
+        `event,open,user-csv,s,${START + 5},,\n`,
+    );
+    expect(await daybook(['import', csv])).toMatchObject({ code: 0, err: '' });
+    expect(await daily()).toContain('"total_users":4,');
+  });
+
+  it('goes on where a file ended before it grew', async () => {
+    const path = write('log.ndjson', ndjson(events(50)));
+    await daybook(['import', path]);
+    appendFileSync(path, ndjson(events(60).slice(50)));
+    expect((await daybook(['import', path])).out).toContain('10 accepted, 0 rejected, 50 imported before');
+    expect((await daybook(['export'])).out.trim().split('\n')).toHaveLength(60);
+  });
+
+  it('names the line and the field of each bad event, imports the rest, and ends with 1', async () => {
+    const [first, second] = events(2);
+    const path = write('bad.ndjson', ndjson([first!, { ...second, user_id: 7 }]) + '{"type":\n');
+    const { code, out, err } = await daybook(['import', path]);
+    expect(code).toBe(1);
+    expect(out).toContain('1 accepted, 2 rejected');
+    expect(err).toContain('bad.ndjson:2: user_id');
+    expect(err).toContain('bad.ndjson:3: ');
+  });
+
+  it('sends to the server that runs on the directory', async () => {
+    const server = await startServer({ directory: data });
+    const path = write('events.ndjson', ndjson(events(20)));
+    expect((await daybook(['import', path])).code).toBe(0);
+    // The command has waited for the loader, so the report counts every event.
+    expect(await (await fetch(`${server.url}/analytics/daily`)).text()).toContain('"total_users":3,');
+  });
+
+  it('says which file is missing', async () => {
+    expect(await daybook(['import', 'nowhere.ndjson'])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('nowhere.ndjson'),
+    });
+  });
+});
+
+describe('export', () => {
+  it.each(['ndjson', 'csv'])('as %s is imported elsewhere with the same numbers', async (format) => {
+    await daybook(['import', write('events.ndjson', ndjson(events(200)))]);
+    const file = join(root, `out.${format}`);
+    expect(await daybook(['export', '--format', format, '--output', file])).toMatchObject({ code: 0 });
+    const other = join(root, 'other');
+    expect(await daybook(['import', file], other)).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('200 accepted, 0 rejected'),
+    });
+    expect(await daily(other)).toBe(await daily());
+    const rows = async (directory: string) =>
+      (await daybook(['export'], directory)).out.split('\n').toSorted();
+    expect(await rows(other)).toEqual(await rows(data));
+  });
+
+  it('writes a range of days, both included', async () => {
+    await daybook(['import', write('events.ndjson', ndjson(events(100)))]);
+    const { out } = await daybook(['export', '--from', '2026-01-02', '--to', '2026-01-03']);
+    const days = out
+      .trim()
+      .split('\n')
+      .map((line) => Math.floor(((JSON.parse(line) as { event_time: number }).event_time - START) / DAY));
+    expect(days.filter((day) => day === 1)).toHaveLength(10);
+    expect(days.filter((day) => day === 2)).toHaveLength(10);
+    expect(days).toHaveLength(20);
+  });
+
+  it('writes Parquet, which needs a file', async () => {
+    await daybook(['import', write('events.ndjson', ndjson(events(10)))]);
+    const file = join(root, 'events.parquet');
+    expect((await daybook(['export', '--format', 'parquet', '--output', file])).code).toBe(0);
+    expect(readFileSync(file).subarray(0, 4).toString()).toBe('PAR1');
+    expect(await daybook(['export', '--format', 'parquet'])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('--output'),
+    });
+  });
+});
+
+describe('backup and restore', () => {
+  it('copy while serving what was acknowledged before, and bring it back', async () => {
+    const server = await startServer({ directory: data });
+    const send = (user: string) =>
+      fetch(`${server.url}/analytics/event`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ ...events(1)[0], event_id: user, user_id: user }),
+      });
+    expect((await send('before')).status).toBe(200);
+    const copy = join(root, 'copy');
+    expect(await daybook(['backup', copy])).toMatchObject({ code: 0 });
+    expect((await send('after')).status).toBe(200);
+    await control(data, 'drain', 10_000);
+
+    expect(await daybook(['restore', copy])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('already'),
+    });
+    await server.kill('SIGTERM');
+    expect(await daybook(['restore', copy])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('--force'),
+    });
+    expect(await daybook(['restore', '--force', copy])).toMatchObject({ code: 0 });
+    expect(readdirSync(data).filter((name) => name.startsWith('replaced-'))).toHaveLength(1);
+    expect(await daily()).toContain('"total_users":1,');
+
+    const fresh = join(root, 'fresh');
+    expect(await daybook(['restore', copy], fresh)).toMatchObject({ code: 0 });
+    const restored = await startServer({ directory: fresh });
+    await control(fresh, 'drain', 10_000);
+    expect(await (await fetch(`${restored.url}/analytics/daily`)).text()).toContain('"total_users":1,');
+  });
+
+  it('refuse a directory that is not empty, and one that is no backup', async () => {
+    await daybook(['import', write('events.ndjson', ndjson(events(1)))]);
+    expect(await daybook(['backup', root])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('is not empty'),
+    });
+    expect(await daybook(['restore', root])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('is not a backup'),
+    });
+  });
+});
+
+describe('verify and doctor', () => {
+  it('find nothing wrong, with and without a server', async () => {
+    await daybook(['import', write('events.ndjson', ndjson(events(30)))]);
+    for (const state of ['stopped', 'running']) {
+      if (state === 'running') await startServer({ directory: data });
+      expect(await daybook(['verify']), state).toMatchObject({
+        code: 0,
+        out: expect.stringContaining('agree'),
+      });
+      const { code, out } = await daybook(['doctor']);
+      expect(out, state).not.toContain('✗');
+      expect(code, state).toBe(0);
+    }
+  });
+
+  it('doctor says what is wrong with the configuration', async () => {
+    const { code, out } = await daybook(['doctor'], data, { PORT: 'x', DAYBOOK_COLOUR: 'red' });
+    expect(code).toBe(78);
+    expect(out).toContain('✗ PORT');
+    expect(out).toContain('✗ DAYBOOK_COLOUR');
+  });
+
+  it('doctor says what to do about a warehouse that is no database', async () => {
+    await daybook(['import', write('events.ndjson', ndjson(events(1)))]);
+    writeFileSync(join(data, 'daybook.duckdb'), 'garbage'.repeat(10_000));
+    const { code, out } = await daybook(['doctor']);
+    expect(code).toBe(1);
+    expect(out).toContain('✗');
+    expect(out).toContain('daybook restore');
+  });
+});
+
+describe('serve', () => {
+  it('refuses a directory that another process serves, and says which', async () => {
+    const server = await startServer({ directory: data });
+    const second = await daybook(['serve'], data, { PORT: '0' });
+    expect(second.code).toBe(1);
+    expect(second.err).toContain(String(server.pid));
+    expect(second.err).toContain(data);
+    expect((await fetch(`${server.url}/health/live`)).status).toBe(200);
+  });
+
+  it('prints all faults of the environment and ends with 78, before it touches the disk', async () => {
+    const { code, err } = await daybook(['serve'], data, { PORT: '99999', HOST: '0.0.0.0', DAYBOOK_X: '1' });
+    expect(code).toBe(78);
+    for (const name of ['PORT', 'DAYBOOK_X', 'DAYBOOK_WRITE_KEYS', 'DAYBOOK_READ_KEYS'])
+      expect(err).toContain(name);
+    expect(existsSync(data)).toBe(false);
+  });
+});
+
+describe('demo', () => {
+  it('serves events of so many days from a directory that is gone afterwards', async () => {
+    const child = execFile(process.execPath, [COMMAND, 'demo', '--days', '10', '--events', '500'], {
+      env: { PATH: process.env['PATH'], PORT: '0', TMPDIR: root },
+    });
+    let out = '';
+    await new Promise<void>((done) => {
+      child.stdout!.on('data', (chunk: string) => {
+        out += chunk;
+        if (out.includes('Read the days')) done();
+      });
+    });
+    const url = /listens on (\S+)/.exec(out)![1]!;
+    // The last day is today, which has no events yet at its beginning.
+    expect(Number(/(\d+) events over 10 days/.exec(out)?.[1])).toBeGreaterThan(350);
+    expect(readdirSync(root)).toHaveLength(1);
+    let days: unknown[] = [];
+    for (let tries = 0; tries < 500 && days.length < 9; tries += 1) {
+      const report = (await (await fetch(`${url}/analytics/daily`)).json()) as { daily_stats: unknown[] };
+      days = report.daily_stats;
+    }
+    expect(days.length).toBeGreaterThanOrEqual(9);
+    child.kill('SIGTERM');
+    await new Promise((done) => child.once('exit', done));
+    expect(readdirSync(root)).toEqual([]);
+  });
+});
