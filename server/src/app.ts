@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import { randomBytes } from 'node:crypto';
+import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
@@ -15,6 +16,9 @@ import { createLogger, type Logger } from './telemetry/log.ts';
 
 /** How often Node looks for requests that take too long to arrive, in milliseconds. */
 const CONNECTIONS_CHECK_MS = 500;
+
+/** How often connections that fell idle are closed while the server shuts down, in milliseconds. */
+const IDLE_SWEEP_MS = 50;
 
 /** A server that is ready to listen. */
 export interface App {
@@ -58,8 +62,15 @@ export async function createApp(config: Config, log: Logger = createLogger(confi
       parts.url = await nest.getUrl();
       return parts.url;
     },
-    close: () => nest.close(),
+    close: () => closeAll(nest),
   };
+}
+
+/** A connection whose request began before the close is kept alive after its answer: close such ones as they fall idle. */
+async function closeAll(nest: NestFastifyApplication): Promise<void> {
+  const server: Server = nest.getHttpServer();
+  const sweep = setInterval(() => server.closeIdleConnections(), IDLE_SWEEP_MS);
+  await nest.close().finally(() => clearInterval(sweep));
 }
 
 type Watch = (request: FastifyRequest, problem: Problem) => void;

@@ -63,7 +63,7 @@ it('takes the rest of a request that was arriving when SIGTERM came', async () =
   let answer = '';
   for await (const chunk of socket.setEncoding('utf8')) answer += chunk as string;
   expect(answer).toMatch(/^HTTP\/1\.1 200 /);
-  expect(await exit).toEqual({ code: 0, signal: null });
+  expect(await exit, server.log()).toEqual({ code: 0, signal: null });
 
   const next = await startServer({ directory });
   await control(directory, 'drain', 60_000);

@@ -16,7 +16,8 @@ import { StoreError } from '../../event/store-error.ts';
  * record. Records below `acked` are deleted in the same transaction that raises it.
  *
  * Commit: `overlappingSync` is off, so a put's promise resolves after the fdatasync of the transaction that
- * holds it; every put that arrives while a commit runs shares the next one (group commit).
+ * holds it; every put that arrives while a commit runs shares the next one (group commit). `eventTurnBatching`
+ * is off, since it makes a promise of its own for each turn, which nobody can catch when the commit fails.
  */
 
 const CRC_BYTES = 4;
@@ -55,6 +56,7 @@ export function openJournalFile(path: string, mapSize: number): JournalStore {
     maxDbs: 4,
     mapSize,
     overlappingSync: false,
+    eventTurnBatching: false,
   });
   const records = root.openDB<Buffer, number>({ name: 'records', encoding: 'binary' });
   const meta = root.openDB<string | number, string>({ name: 'meta', encoding: 'json' });
