@@ -108,9 +108,10 @@ function report({ metrics, log }: Parts, request: FastifyRequest, problem: Probl
   const ingest = request.method === 'POST' && request.url.startsWith('/analytics/event');
   if (ingest && problem.code !== 'invalid-batch') metrics.rejected(problem.code, 1);
   if (PROBLEMS[problem.code].status < 500) return;
-  const cause =
-    problem.cause instanceof Error ? { cause: problem.cause.message, stack: problem.cause.stack } : {};
-  log.error({ request_id: request.id, code: problem.code, ...cause }, problem.message);
+  const { code, cause } = problem;
+  const stack = code === 'internal-error' && cause instanceof Error ? cause.stack : undefined;
+  const detail = cause instanceof Error ? { cause: cause.message, stack } : {};
+  log.error({ request_id: request.id, code, ...detail }, problem.message);
 }
 
 /** Ids that are unique over restarts and cheap: a random prefix and a count. */

@@ -4,7 +4,6 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
-  statSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
@@ -88,13 +87,20 @@ function overwritePagesWith(path: string, text: string): void {
   writeFileSync(path, file);
 }
 
+/** Where the last page ends that was written to; zeros follow. */
+function usedBytes(path: string): number {
+  const file = readFileSync(path);
+  const last = file.findLastIndex((byte) => byte !== 0);
+  return Math.ceil((last + 1) / PAGE_BYTES) * PAGE_BYTES;
+}
+
 /** Name → what is done to the journal's file. */
 const DAMAGES: Readonly<Record<string, (path: string) => void>> = {
-  'cut by its last page': (path) => truncateSync(path, statSync(path).size - PAGE_BYTES),
-  'cut in the middle of its last page': (path) => truncateSync(path, statSync(path).size - 1_000),
-  'cut to a half': (path) => truncateSync(path, Math.floor(statSync(path).size / 2)),
-  'whose last page is 0xff': (path) => overwrite(path, statSync(path).size - PAGE_BYTES, PAGE_BYTES),
-  'whose last half is 0xff': (path) => overwrite(path, statSync(path).size / 2, statSync(path).size / 2),
+  'cut by its last page': (path) => truncateSync(path, usedBytes(path) - PAGE_BYTES),
+  'cut in the middle of its last page': (path) => truncateSync(path, usedBytes(path) - 1_000),
+  'cut to a half': (path) => truncateSync(path, Math.floor(usedBytes(path) / 2)),
+  'whose last page is 0xff': (path) => overwrite(path, usedBytes(path) - PAGE_BYTES, PAGE_BYTES),
+  'whose last half is 0xff': (path) => overwrite(path, usedBytes(path) / 2, usedBytes(path) / 2),
   'whose first two pages are 0xff': (path) => overwrite(path, 0, 2 * PAGE_BYTES),
   'whose pages in the middle are 0xff': (path) => overwritePagesWith(path, 'waiting-200"'),
   'that is empty': (path) => truncateSync(path, 0),

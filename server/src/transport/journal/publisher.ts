@@ -8,6 +8,7 @@ import {
   journalError,
   openJournalStore,
   recordBytes,
+  reserve,
   type JournalStore,
 } from './store.ts';
 
@@ -22,6 +23,12 @@ export interface LmdbPublisherOptions {
 /** How many bytes may be written before the disk's and the journal's fill are looked up again. */
 const FILL_CHECK_BYTES = 1_024 * 1_024;
 
+/** Room kept in the file for the pages that a commit copies and for the loader's deletes. */
+const RESERVE_BYTES = 4 * 1_024 * 1_024;
+
+/** How much longer the file is made at a time. */
+const RESERVE_CHUNK_BYTES = 8 * 1_024 * 1_024;
+
 /** Writes accepted events into the journal; see `store.ts` for the format and `Publisher` for the promises. */
 export class LmdbPublisher implements Publisher {
   readonly name = 'journal';
@@ -30,6 +37,7 @@ export class LmdbPublisher implements Publisher {
   #store: JournalStore | undefined;
   #nextKey = 0;
   #waiting = 0;
+  #waitingBytes = 0;
   #bytesUntilCheck = 0;
   #full: string | undefined;
   #idle: (() => void) | undefined;
@@ -43,6 +51,7 @@ export class LmdbPublisher implements Publisher {
     const store = openJournalStore(this.#options.directory, this.limits.bytesMax);
     this.#store = store;
     this.#nextKey = nextKey(store);
+    this.#checkFill(store, 0);
     return Promise.resolve();
   }
 
@@ -64,6 +73,7 @@ export class LmdbPublisher implements Publisher {
 
   async #commit(store: JournalStore, key: number, record: Buffer): Promise<void> {
     this.#waiting += 1;
+    this.#waitingBytes += record.length;
     try {
       if (!(await store.records.put(key, record))) throw new Error('the put was not applied');
     } catch (error) {
@@ -71,6 +81,7 @@ export class LmdbPublisher implements Publisher {
       throw await commitError(error);
     } finally {
       this.#waiting -= 1;
+      this.#waitingBytes -= record.length;
       if (this.#waiting === 0) this.#idle?.();
     }
   }
@@ -87,8 +98,15 @@ export class LmdbPublisher implements Publisher {
       this.#full = `journal: full, ${stored} of ${this.limits.bytesMax} bytes`;
     } else if (free - bytes < this.#options.freeBytesMin) {
       this.#full = `journal: the disk is full, ${free} bytes free`;
+    } else if (!reserve(store, this.#roomFor(bytes), RESERVE_CHUNK_BYTES)) {
+      this.#full = `journal: the disk is full, the file cannot be made longer`;
     }
     if (this.#full !== undefined) this.#bytesUntilCheck = 0;
+  }
+
+  /** Bytes that may be written until the next look; a value may take up to twice its size in pages. */
+  #roomFor(bytes: number): number {
+    return 2 * (this.#waitingBytes + bytes + FILL_CHECK_BYTES) + RESERVE_BYTES;
   }
 
   stats(): PublisherStats {

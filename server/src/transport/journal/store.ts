@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { closeSync, openSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { open, type Database, type RootDatabase } from 'lmdb';
@@ -18,9 +19,17 @@ import { StoreError } from '../../event/store-error.ts';
  * Commit: `overlappingSync` is off, so a put's promise resolves after the fdatasync of the transaction that
  * holds it; every put that arrives while a commit runs shares the next one (group commit). `eventTurnBatching`
  * is off, since it makes a promise of its own for each turn, which nobody can catch when the commit fails.
+ *
+ * Room: the file is longer than what LMDB uses of it, by zeros written ahead (`reserve`), so that a full disk is
+ * met there and not by LMDB, whose client 3.5.6 overruns a 100-byte buffer when it reports a page that it could
+ * not write, and may end the process.
  */
 
-const CRC_BYTES = 4;
+/** Bytes of a record before its payload. */
+export const CRC_BYTES = 4;
+
+/** Zeros written at a time. */
+const ZEROS = Buffer.alloc(256 * 1_024);
 
 /** The file's name in the data directory. LMDB keeps `journal.lmdb-lock` beside it. */
 export const JOURNAL_FILE = 'journal.lmdb';
@@ -31,6 +40,7 @@ export interface JournalStore {
   readonly meta: Database<string | number, string>;
   /** The journal's name, for positions. */
   readonly id: string;
+  readonly path: string;
 }
 
 /** Address space for the map: the limit, as much again for pages that are freed but not yet reusable, and slack. */
@@ -63,7 +73,7 @@ export function openJournalFile(path: string, mapSize: number): JournalStore {
   meta.transactionSync(() => {
     if (meta.get('id') === undefined) meta.putSync('id', randomUUID());
   });
-  return { root, records, meta, id: String(meta.get('id')) };
+  return { root, records, meta, id: String(meta.get('id')), path };
 }
 
 /** The end of the last acknowledged record, 0 at first. */
@@ -82,6 +92,32 @@ export function recordBytes(store: JournalStore): number {
     overflowPages: number;
   };
   return (stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages) * stats.pageSize;
+}
+
+/**
+ * Makes the file at least so many bytes longer than what LMDB uses of it, with bytes that the disk has given.
+ * Returns false when the disk has not that many.
+ */
+export function reserve(store: JournalStore, bytes: number, chunkBytes: number): boolean {
+  const { lastPageNumber, pageSize } = store.root.getStats() as { lastPageNumber: number; pageSize: number };
+  const usedEnd = (lastPageNumber + 1) * pageSize;
+  const { size } = statSync(store.path);
+  if (size - usedEnd >= bytes) return true;
+  const file = openSync(store.path, 'r+');
+  try {
+    for (let end = size; end < usedEnd + bytes + chunkBytes;)
+      end += writeSync(file, ZEROS, 0, ZEROS.length, end);
+    return true;
+  } catch (error) {
+    if (!isDiskFull(error)) throw error;
+    return false;
+  } finally {
+    closeSync(file);
+  }
+}
+
+function isDiskFull(error: unknown): boolean {
+  return ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(String((error as NodeJS.ErrnoException).code));
 }
 
 /** Lines → a record's value. */
