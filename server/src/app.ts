@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { randomBytes } from 'node:crypto';
-import type { Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
@@ -8,14 +8,19 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { AppModule } from './app.module.ts';
 import type { Config } from './config.ts';
 import { ProblemFilter } from './http/problem.filter.ts';
-import { sendProblem, socketAnswer, toProblem } from './http/problem-reply.ts';
-import { PROBLEMS, type Problem } from './http/problems.ts';
+import { problemAnswer, sendProblem, socketAnswer, toProblem } from './http/problem-reply.ts';
+import { ingestLane, type LaneOptions } from './ingest/lane.ts';
 import { ingestRoutes } from './ingest/routes.ts';
+import { ingestWays, type Take } from './ingest/ways.ts';
 import { openParts, type Parts } from './parts.ts';
 import { createLogger, type Logger } from './telemetry/log.ts';
+import { RequestWatch } from './telemetry/request-watch.ts';
 
 /** How often Node looks for requests that take too long to arrive, in milliseconds. */
 const CONNECTIONS_CHECK_MS = 500;
+
+/** How long a connection may be idle, in milliseconds; above the 60 s that proxies in front commonly use. */
+const KEEP_ALIVE_MS = 72_000;
 
 /** How often connections that fell idle are closed while the server shuts down, in milliseconds. */
 const IDLE_SWEEP_MS = 50;
@@ -33,26 +38,38 @@ export interface App {
 /** Opens the data directory and makes the server; `main.ts` and every end-to-end test start here. */
 export async function createApp(config: Config, log: Logger = createLogger(config.logLevel)): Promise<App> {
   const parts = await openParts(config, log);
+  const watch = new RequestWatch(parts);
+  const newId = requestIds();
+  const ways = ingestWays(parts);
   const adapter = new FastifyAdapter({
     logger: false,
-    genReqId: requestIds(),
-    requestTimeout: config.requestTimeoutMs,
+    genReqId: newId,
     forceCloseConnections: 'idle',
     clientErrorHandler,
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) =>
       sendProblem(request, reply, toProblem(error)),
-    http: { connectionsCheckingInterval: CONNECTIONS_CHECK_MS, requestTimeout: config.requestTimeoutMs },
     routerOptions: { ignoreTrailingSlash: true },
+    serverFactory: (next: RequestListener) => {
+      const lane = ingestLane(laneOptions({ parts, ways, watch, newId }), next);
+      const { requestTimeoutMs: requestTimeout } = config;
+      return createServer(
+        {
+          requestTimeout,
+          connectionsCheckingInterval: CONNECTIONS_CHECK_MS,
+          keepAliveTimeout: KEEP_ALIVE_MS,
+        },
+        lane,
+      );
+    },
   });
   const nest = await NestFactory.create<NestFastifyApplication>(AppModule.of(parts), adapter, {
     logger: false,
     abortOnError: false,
   });
-  const watch = (request: FastifyRequest, problem: Problem) => report(parts, request, problem);
-  nest.useGlobalFilters(new ProblemFilter(watch));
+  nest.useGlobalFilters(new ProblemFilter((request, problem) => watch.problem(request, problem)));
   if (config.corsOrigins.length > 0)
     nest.enableCors({ origin: corsOrigin(config.corsOrigins), maxAge: 86_400 });
-  await register(adapter.getInstance<FastifyInstance>(), parts, watch);
+  await register(adapter.getInstance<FastifyInstance>(), ways, watch);
   await nest.init();
   return {
     parts,
@@ -73,45 +90,49 @@ async function closeAll(nest: NestFastifyApplication): Promise<void> {
   await nest.close().finally(() => clearInterval(sweep));
 }
 
-type Watch = (request: FastifyRequest, problem: Problem) => void;
-
-/** What Fastify does itself: errors outside Nest, measuring, and the hot routes. */
-async function register(fastify: FastifyInstance, parts: Parts, watch: Watch): Promise<void> {
-  const { metrics, config, log } = parts;
+/** What Fastify does itself: measuring, and the ways in. */
+async function register(
+  fastify: FastifyInstance,
+  ways: ReadonlyMap<string, Take>,
+  watch: RequestWatch,
+): Promise<void> {
   fastify.addHook('onResponse', (request, reply, done) => {
+    const { method, id } = request;
     const route = request.routeOptions.url ?? 'none';
-    metrics.request(request.method, route, reply.statusCode, reply.elapsedTime);
-    if (config.logRequests === 'all' || (config.logRequests === 'errors' && reply.statusCode >= 400)) {
-      const { method, id } = request;
-      log.info({
-        request_id: id,
-        method,
-        route,
-        status: reply.statusCode,
-        ms: Math.round(reply.elapsedTime),
-      });
-    }
+    watch.answered({ method, route, status: reply.statusCode, ms: reply.elapsedTime, id: () => id });
     done();
   });
   await fastify.register(async (scope) => {
     scope.setErrorHandler((error, request, reply) => {
       const problem = toProblem(error);
-      watch(request, problem);
+      watch.problem(request, problem);
       sendProblem(request, reply, problem);
     });
-    await scope.register(ingestRoutes(parts));
+    await scope.register(ingestRoutes(ways));
   });
 }
 
-/** Counts refused events and logs what is our fault, with its cause. */
-function report({ metrics, log }: Parts, request: FastifyRequest, problem: Problem): void {
-  const ingest = request.method === 'POST' && request.url.startsWith('/analytics/event');
-  if (ingest && problem.code !== 'invalid-batch') metrics.rejected(problem.code, 1);
-  if (PROBLEMS[problem.code].status < 500) return;
-  const { code, cause } = problem;
-  const stack = code === 'internal-error' && cause instanceof Error ? cause.stack : undefined;
-  const detail = cause instanceof Error ? { cause: cause.message, stack } : {};
-  log.error({ request_id: request.id, code, ...detail }, problem.message);
+interface LaneParts {
+  readonly parts: Parts;
+  readonly ways: ReadonlyMap<string, Take>;
+  readonly watch: RequestWatch;
+  readonly newId: () => string;
+}
+
+/** How requests are answered that do not go through Fastify. */
+function laneOptions({ parts, ways, watch, newId }: LaneParts): LaneOptions {
+  const cors = parts.config.corsOrigins.length > 0;
+  return {
+    ways,
+    passes: ({ headers }) => parts.health.draining || (cors && headers.origin !== undefined),
+    newId,
+    refuse: ({ method, url, id }, error) => {
+      const problem = toProblem(error);
+      watch.problem({ method, url, id: id() }, problem);
+      return problemAnswer(problem, id(), url);
+    },
+    answered: ({ method, url, id }, status, ms) => watch.answered({ method, route: url, status, ms, id }),
+  };
 }
 
 /** Ids that are unique over restarts and cheap: a random prefix and a count. */

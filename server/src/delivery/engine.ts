@@ -13,6 +13,7 @@ import type {
   Warehouse,
 } from '../warehouse/contract.ts';
 import { makeWarehouse } from '../warehouse/open.ts';
+import { QueryCache } from '../warehouse/query-cache.ts';
 import { Loader } from './loader.ts';
 
 /** How long to wait before a warehouse that could not be opened is tried again, in milliseconds. */
@@ -53,6 +54,7 @@ export class Engine {
   readonly #source: LmdbSource;
   readonly #watch: InsertWatch;
   readonly #stop = new AbortController();
+  readonly #cache = new QueryCache();
   #warehouse: Warehouse | undefined;
   #running: Promise<void> = Promise.resolve();
   #state: EngineStats['warehouse'] = 'opening';
@@ -103,6 +105,7 @@ export class Engine {
       await warehouse.open();
       await this.#source.open(await warehouse.positions());
       this.#newestLoadedUs = await newestLoadedUs(warehouse);
+      this.#cache.clear();
       this.#state = 'open';
       this.#reason = undefined;
       return true;
@@ -115,6 +118,7 @@ export class Engine {
   }
 
   #loaded(delivery: Delivery, result: InsertResult, deadLetters: readonly DeadLetter[], ms: number): void {
+    this.#cache.clear();
     this.#inserted += result.inserted;
     this.#duplicates += result.duplicates;
     for (const { reason } of deadLetters) this.#deadLetters[reason] += 1;
@@ -126,6 +130,7 @@ export class Engine {
   }
 
   #failed(error: StoreError): void {
+    this.#cache.clear();
     this.#failures += 1;
     this.#reason = error.message;
     if (error.code !== 'rejected') this.#state = 'unavailable';
@@ -154,7 +159,7 @@ export class Engine {
   }
 
   query(statement: Statement, options: QueryOptions): Promise<readonly Row[]> {
-    return this.#use().query(statement, options);
+    return this.#cache.get(statement, () => this.#use().query(statement, options));
   }
 
   verify(): Promise<readonly RollupFault[]> {

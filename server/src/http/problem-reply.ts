@@ -33,13 +33,27 @@ export function toProblem(error: unknown): Problem {
   return new Problem('internal-error', 'the fault was logged with the request_id', { cause: error });
 }
 
+/** A problem as it is written on the wire. */
+export interface ProblemAnswer {
+  readonly status: number;
+  readonly headers: Record<string, string>;
+  readonly body: string;
+}
+
+/** A problem → the answer to a request, by its id and URL. */
+export function problemAnswer(problem: Problem, requestId: string, url: string): ProblemAnswer {
+  const path = url.split('?', 1)[0] ?? '';
+  return {
+    status: PROBLEMS[problem.code].status,
+    headers: problemHeaders(problem),
+    body: JSON.stringify(problemBody(problem, requestId, path)),
+  };
+}
+
 /** Writes a problem as the answer. */
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Problem): void {
-  const path = request.url.split('?', 1)[0] ?? '';
-  void reply
-    .code(PROBLEMS[problem.code].status)
-    .headers(problemHeaders(problem))
-    .send(JSON.stringify(problemBody(problem, request.id, path)));
+  const { status, headers, body } = problemAnswer(problem, request.id, request.url);
+  void reply.code(status).headers(headers).send(body);
 }
 
 /** The answer to a URL and method that no route takes: 405 when another method would do, else 404. */

@@ -4,9 +4,7 @@ import type { Event, Fault } from '../event/event.ts';
 import { EVENT_SCHEMA } from '../event/schema.ts';
 import { FAULTS_MAX } from '../http/problems.ts';
 
-const matches = new Ajv2020({ strict: true, allErrors: true, ownProperties: true }).compile<Event>(
-  EVENT_SCHEMA,
-);
+const matches = new Ajv2020({ strict: true, allErrors: true }).compile<Event>(EVENT_SCHEMA);
 
 /** Either the event, or what is wrong with it. */
 export type Checked = { readonly event: Event } | { readonly faults: readonly Fault[] };

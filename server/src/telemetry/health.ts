@@ -23,6 +23,10 @@ export class Health {
     this.#draining = true;
   }
 
+  get draining(): boolean {
+    return this.#draining;
+  }
+
   async state(): Promise<HealthState> {
     const stats = await this.#engine().catch(() => undefined);
     const warehouse = stats?.warehouse ?? 'unavailable';

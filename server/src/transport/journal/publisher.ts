@@ -29,13 +29,31 @@ const RESERVE_BYTES = 4 * 1_024 * 1_024;
 /** How much longer the file is made at a time. */
 const RESERVE_CHUNK_BYTES = 8 * 1_024 * 1_024;
 
-/** Writes accepted events into the journal; see `store.ts` for the format and `Publisher` for the promises. */
+/** A record takes no further batch at this size. */
+const RECORD_BYTES_MAX = 256 * 1_024;
+
+/** A batch that waits for its commit. */
+interface Waiting {
+  readonly lines: readonly EventLine[];
+  readonly bytes: number;
+  readonly resolve: () => void;
+  readonly reject: (error: StoreError) => void;
+}
+
+/**
+ * Writes accepted events into the journal; see `store.ts` for the format and `Publisher` for the promises.
+ *
+ * Group commit: one commit is under way at a time. Batches that arrive meanwhile wait and share the next one,
+ * and its records, so that a put and two syncs are paid for by all of them.
+ */
 export class LmdbPublisher implements Publisher {
   readonly name = 'journal';
   readonly limits: PublisherLimits;
   readonly #options: LmdbPublisherOptions;
   #store: JournalStore | undefined;
   #nextKey = 0;
+  #queue: Waiting[] = [];
+  #committing = false;
   #waiting = 0;
   #waitingBytes = 0;
   #bytesUntilCheck = 0;
@@ -63,26 +81,48 @@ export class LmdbPublisher implements Publisher {
         new StoreError('unavailable', `journal: ${this.#waiting} requests are waiting already`),
       );
     }
-    const record = encodeRecord(lines);
-    this.#checkFill(store, record.length);
+    let bytes = 0;
+    for (const line of lines) bytes += Buffer.byteLength(line) + 1;
+    this.#checkFill(store, bytes);
     if (this.#full !== undefined) return Promise.reject(new StoreError('unavailable', this.#full));
-    const key = this.#nextKey;
-    this.#nextKey += lines.length;
-    return this.#commit(store, key, record);
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ lines, bytes, resolve, reject });
+      this.#waiting += 1;
+      this.#waitingBytes += bytes;
+      if (this.#committing) return;
+      this.#committing = true;
+      // After the requests that the event loop has at hand.
+      setImmediate(() => void this.#commitQueue(store));
+    });
   }
 
-  async #commit(store: JournalStore, key: number, record: Buffer): Promise<void> {
-    this.#waiting += 1;
-    this.#waitingBytes += record.length;
+  async #commitQueue(store: JournalStore): Promise<void> {
+    while (this.#queue.length > 0) {
+      const records = intoRecords(this.#queue);
+      this.#queue = [];
+      await Promise.all(records.map((record) => this.#commit(store, record)));
+    }
+    this.#committing = false;
+    this.#idle?.();
+  }
+
+  /** Writes the batches as one record, and settles them once it is durable or has failed. */
+  async #commit(store: JournalStore, batches: readonly Waiting[]): Promise<void> {
+    const lines = batches.flatMap((batch) => batch.lines);
+    const key = this.#nextKey;
+    this.#nextKey += lines.length;
+    let failure: StoreError | undefined;
     try {
-      if (!(await store.records.put(key, record))) throw new Error('the put was not applied');
+      if (!(await store.records.put(key, encodeRecord(lines)))) throw new Error('the put was not applied');
     } catch (error) {
       this.#bytesUntilCheck = 0;
-      throw await commitError(error);
-    } finally {
+      failure = await commitError(error);
+    }
+    for (const { bytes, resolve, reject } of batches) {
       this.#waiting -= 1;
-      this.#waitingBytes -= record.length;
-      if (this.#waiting === 0) this.#idle?.();
+      this.#waitingBytes -= bytes;
+      if (failure === undefined) resolve();
+      else reject(failure);
     }
   }
 
@@ -120,9 +160,27 @@ export class LmdbPublisher implements Publisher {
     const store = this.#store;
     if (store === undefined) return;
     this.#store = undefined;
-    if (this.#waiting > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+    if (this.#committing) await new Promise<void>((resolve) => (this.#idle = resolve));
     await store.root.close();
   }
+}
+
+/** Batches in order → the batches of each record: two of them at least, because two puts start the commit at once. */
+function intoRecords(batches: readonly Waiting[]): Waiting[][] {
+  let bytes = 0;
+  for (const batch of batches) bytes += batch.bytes;
+  const bytesMax = Math.min(RECORD_BYTES_MAX, bytes / 2);
+  const records: Waiting[][] = [];
+  let filled = Infinity;
+  for (const batch of batches) {
+    if (filled >= bytesMax) {
+      records.push([]);
+      filled = 0;
+    }
+    records.at(-1)!.push(batch);
+    filled += batch.bytes;
+  }
+  return records;
 }
 
 /** What made a commit fail: LMDB's client rejects each put with an error that carries a promise of the cause. */

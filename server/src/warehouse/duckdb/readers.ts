@@ -1,4 +1,4 @@
-import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import type { DuckDBConnection, DuckDBInstance, DuckDBPreparedStatement } from '@duckdb/node-api';
 import { StoreError } from '../../event/store-error.ts';
 import type { QueryOptions, Row, Statement } from '../contract.ts';
 import { duckdbError } from './errors.ts';
@@ -9,10 +9,19 @@ const RUNNING_MAX = 2;
 /** Queries that may wait; beyond, a query fails with `unavailable`. */
 const WAITING_MAX = 64;
 
+/** Statements that a connection keeps prepared; planning takes longer than reading a rollup. */
+const PREPARED_MAX = 32;
+
+/** A connection and its prepared statements, by their text. */
+interface Reader {
+  readonly connection: DuckDBConnection;
+  readonly prepared: Map<string, DuckDBPreparedStatement>;
+}
+
 /** Connections for queries: bounded concurrency, a fair queue, a deadline on every query. */
 export class DuckdbReaders {
   readonly #instance: DuckDBInstance;
-  readonly #idle: DuckDBConnection[] = [];
+  readonly #idle: Reader[] = [];
   readonly #waiting: (() => void)[] = [];
   #running = 0;
 
@@ -35,14 +44,16 @@ export class DuckdbReaders {
   }
 
   async #run(statement: Statement, signal: AbortSignal): Promise<readonly Row[]> {
-    const connection = this.#idle.pop() ?? (await this.#instance.connect());
-    const interrupt = () => connection.interrupt();
+    const reader = this.#idle.pop() ?? { connection: await this.#instance.connect(), prepared: new Map() };
+    const interrupt = () => reader.connection.interrupt();
     signal.addEventListener('abort', interrupt, { once: true });
     try {
-      return rowsOf(await connection.runAndReadAll(statement.sql, { ...statement.params }));
+      const prepared = await prepare(reader, statement.sql);
+      prepared.bind({ ...statement.params });
+      return rowsOf(await prepared.runAndReadAll());
     } finally {
       signal.removeEventListener('abort', interrupt);
-      this.#idle.push(connection);
+      this.#idle.push(reader);
     }
   }
 
@@ -64,6 +75,22 @@ export class DuckdbReaders {
   }
 
   close(): void {
-    for (const connection of this.#idle.splice(0)) connection.closeSync();
+    for (const { connection, prepared } of this.#idle.splice(0)) {
+      for (const statement of prepared.values()) statement.destroySync();
+      connection.closeSync();
+    }
   }
+}
+
+async function prepare({ connection, prepared }: Reader, sql: string): Promise<DuckDBPreparedStatement> {
+  const kept = prepared.get(sql);
+  if (kept !== undefined) return kept;
+  const [oldest] = prepared;
+  if (oldest !== undefined && prepared.size >= PREPARED_MAX) {
+    prepared.delete(oldest[0]);
+    oldest[1].destroySync();
+  }
+  const made = await connection.prepare(sql);
+  prepared.set(sql, made);
+  return made;
 }

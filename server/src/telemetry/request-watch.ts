@@ -1,0 +1,57 @@
+import { PROBLEMS, type Problem } from '../http/problems.ts';
+import type { Config } from '../config.ts';
+import type { Logger } from './log.ts';
+import type { Metrics } from './metrics.ts';
+
+/** A request, as far as problems are concerned. */
+export interface WatchedRequest {
+  readonly id: string;
+  readonly method: string;
+  readonly url: string;
+}
+
+/** A request that was answered. */
+export interface AnsweredRequest {
+  readonly method: string;
+  /** The route's pattern, never the URL as sent. */
+  readonly route: string;
+  readonly status: number;
+  /** From the request's headers to the answer, in milliseconds. */
+  readonly ms: number;
+  readonly id: () => string;
+}
+
+export interface RequestWatchOptions {
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly config: Pick<Config, 'logRequests'>;
+}
+
+/** Measures and logs requests, whichever way they were answered. Never logs what an event holds. */
+export class RequestWatch {
+  readonly #options: RequestWatchOptions;
+
+  constructor(options: RequestWatchOptions) {
+    this.#options = options;
+  }
+
+  answered({ method, route, status, ms, id }: AnsweredRequest): void {
+    const { metrics, config, log } = this.#options;
+    metrics.request(method, route, status, ms);
+    if (config.logRequests === 'all' || (config.logRequests === 'errors' && status >= 400)) {
+      log.info({ request_id: id(), method, route, status, ms: Math.round(ms) });
+    }
+  }
+
+  /** Counts refused events and logs what is our fault, with its cause. */
+  problem(request: WatchedRequest, problem: Problem): void {
+    const { metrics, log } = this.#options;
+    const ingest = request.method === 'POST' && request.url.startsWith('/analytics/event');
+    if (ingest && problem.code !== 'invalid-batch') metrics.rejected(problem.code, 1);
+    if (PROBLEMS[problem.code].status < 500) return;
+    const { code, cause } = problem;
+    const stack = code === 'internal-error' && cause instanceof Error ? cause.stack : undefined;
+    const detail = cause instanceof Error ? { cause: cause.message, stack } : {};
+    log.error({ request_id: request.id, code, ...detail }, problem.message);
+  }
+}
