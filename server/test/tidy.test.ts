@@ -43,7 +43,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   delivery: [...DOMAIN, 'transport', 'warehouse'],
   reports: [...DOMAIN, 'warehouse'],
   http: ['event', 'config.ts'],
-  telemetry: ['event', 'access', 'delivery', 'transport'],
+  telemetry: ['event', 'access', 'delivery', 'http', 'transport'],
   access: ['http'],
   control: [],
   'config.ts': [],

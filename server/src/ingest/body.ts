@@ -4,6 +4,8 @@ import type { Readable, Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createZstdDecompress } from 'node:zlib';
 import { Problem } from '../http/problems.ts';
 
+const ENDED_EARLY = 'the request ended before its body did';
+
 /** Bytes of bodies held in memory over all requests, against a limit. */
 export class BodyBudget {
   readonly #bytesMax: number;
@@ -57,7 +59,7 @@ export async function readBody(
   const declared = Number(headers['content-length'] ?? 0);
   if (declared > bytesMax) throw tooLarge(bytesMax);
   const encoding = (headers['content-encoding'] ?? 'identity').trim().toLowerCase();
-  if (encoding === 'identity' || encoding === '') return text(await collect(stream, options));
+  if (encoding === 'identity' || encoding === '') return text(await collect(stream, options).catch(cutOff));
   const make = Object.hasOwn(DECOMPRESSORS, encoding) ? DECOMPRESSORS[encoding] : undefined;
   if (make === undefined) {
     throw new Problem('unsupported-encoding', `Content-Encoding must be gzip, br or zstd, or absent`, {
@@ -65,6 +67,12 @@ export async function readBody(
     });
   }
   return text(await collectDecompressed(stream, make(), options));
+}
+
+/** What the connection itself says when it breaks. */
+function cutOff(error: unknown): never {
+  if (error instanceof Problem) throw error;
+  throw new Problem('bad-request', ENDED_EARLY, { cause: error });
 }
 
 function text(bytes: Buffer): string {
@@ -106,7 +114,7 @@ function collect(stream: Readable, { bytesMax, budget, watch }: ReadBodyOptions)
     };
     const onEnd = () => settle(() => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)));
     const onError = (error: unknown) => refuse(error);
-    const onClose = () => refuse(new Problem('bad-request', 'the request ended before its body did'));
+    const onClose = () => refuse(new Problem('bad-request', ENDED_EARLY));
     stream.on('data', onData).on('end', onEnd).on('error', onError).on('close', onClose);
   });
 }
@@ -121,8 +129,7 @@ async function collectDecompressed(
     received += chunk.length;
     if (received > options.bytesMax) decompressor.destroy(tooLarge(options.bytesMax));
   };
-  const abort = () =>
-    decompressor.destroy(new Problem('bad-request', 'the request ended before its body did'));
+  const abort = () => decompressor.destroy(new Problem('bad-request', ENDED_EARLY));
   const onClose = () => {
     if (!stream.readableEnded) abort();
   };

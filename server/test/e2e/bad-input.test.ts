@@ -483,8 +483,8 @@ describe('a body', () => {
 
   it('without anything', async () => {
     const answer = await exchange('POST /analytics/events HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
-    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
-    expect(answer).toContain('"code":"empty-batch"');
+    expect(answer).toMatch(/^HTTP\/1\.1 415 /);
+    expect(answer).toContain('"code":"unsupported-media-type"');
   });
 
   it.each(['application/json', 'application/x-ndjson'])(
