@@ -1,4 +1,7 @@
+import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { DuckDBConnection, DuckDBValue } from '@duckdb/node-api';
+import type { EventLine } from '../../event/line.ts';
 import type { InsertBatch, InsertResult } from '../contract.ts';
 import { rollupDeltas } from './rollups.ts';
 
@@ -19,16 +22,24 @@ const LINE_COLUMNS = {
   properties: 'JSON',
 } as const;
 
-/** Lines → the temporary table `fresh`. Throws DuckDB's error when a line is not JSON. */
-const STAGE = `
+/** The batch on its way to DuckDB, whose reader of JSON files is faster than anything that goes through parameters. */
+const STAGE_FILE = 'loading.ndjson';
+
+/** Lines written at a time, so that a batch is never in memory twice. */
+const STAGE_LINES = 2_000;
+
+/** The lines of the file → the temporary table `fresh`. Throws DuckDB's error when one is not as it must be. */
+function stageSql(path: string): string {
+  const columns = Object.entries(LINE_COLUMNS).map(([name, type]) => `${name}: '${type}'`);
+  // The path is a glob pattern and a literal.
+  const file = path.replaceAll(/[[*?]/g, '[$&]').replaceAll("'", "''");
+  return `
 CREATE OR REPLACE TEMP TABLE fresh AS
 SELECT event_id, coalesce(event_id_given, true) AS given, md5_number_lower(event_id) AS event_hash, project,
   make_timestamp(received_at) AS received_at, make_timestamp(event_time) AS event_time, event_name, user_id,
   session_id, page, country, region, city, properties
-FROM (
-  SELECT unnest(json_transform(line, '${JSON.stringify(LINE_COLUMNS)}'))
-  FROM (SELECT unnest(string_split($lines, chr(10))) AS line)
-)`;
+FROM read_json('${file}', format = 'newline_delimited', compression = 'uncompressed', columns = {${columns.join(', ')}})`;
+}
 
 const COUNT = `
 SELECT count(*) AS total, count(*) FILTER (given) AS given, count(DISTINCT (project, event_id)) FILTER (given) AS ids
@@ -61,10 +72,14 @@ const APPEND = `INSERT INTO events (${EVENT_COLUMNS}) SELECT ${EVENT_COLUMNS} FR
 export class DuckdbInsert {
   readonly #connection: DuckDBConnection;
   readonly #deltas: readonly string[];
+  readonly #stagePath: string;
+  readonly #stage: string;
 
-  constructor(connection: DuckDBConnection, timezone: string) {
+  constructor(connection: DuckDBConnection, directory: string, timezone: string) {
     this.#connection = connection;
     this.#deltas = rollupDeltas(timezone);
+    this.#stagePath = join(directory, STAGE_FILE);
+    this.#stage = stageSql(this.#stagePath);
   }
 
   async run(batch: InsertBatch): Promise<InsertResult> {
@@ -76,13 +91,29 @@ export class DuckdbInsert {
       );
     }
     if (batch.lines.length === 0) return { inserted: 0, duplicates: 0 };
-    await this.#run(STAGE, { lines: batch.lines.join('\n') });
+    try {
+      this.#writeLines(batch.lines);
+      await this.#run(this.#stage);
+    } finally {
+      rmSync(this.#stagePath, { force: true });
+    }
     const inserted = await this.#pickFresh();
     if (inserted > 0) {
       await this.#run(APPEND);
       for (const sql of this.#deltas) await this.#run(sql);
     }
     return { inserted, duplicates: batch.lines.length - inserted };
+  }
+
+  #writeLines(lines: readonly EventLine[]): void {
+    const file = openSync(this.#stagePath, 'w', 0o600);
+    try {
+      for (let from = 0; from < lines.length; from += STAGE_LINES) {
+        writeFileSync(file, `${lines.slice(from, from + STAGE_LINES).join('\n')}\n`);
+      }
+    } finally {
+      closeSync(file);
+    }
   }
 
   /** Raises the source's position; false when the batch is stored already. */

@@ -76,7 +76,7 @@ export class DuckdbWarehouse implements Warehouse {
       const connection = await instance.connect();
       const writer = wrapConnection?.(connection) ?? connection;
       await migrate(writer);
-      const insert = new DuckdbInsert(writer, timezone);
+      const insert = new DuckdbInsert(writer, directory, timezone);
       this.#opened = { instance, writer, insert, readers: new DuckdbReaders(instance) };
       await this.#keepTimezone(writer);
     } catch (error) {
