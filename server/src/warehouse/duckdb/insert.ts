@@ -2,6 +2,7 @@ import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DuckDBConnection, DuckDBValue } from '@duckdb/node-api';
 import type { EventLine } from '../../event/line.ts';
+import { StoreError } from '../../event/store-error.ts';
 import type { InsertBatch, InsertResult } from '../contract.ts';
 import { rollupDeltas } from './rollups.ts';
 
@@ -97,7 +98,7 @@ export class DuckdbInsert {
     } finally {
       rmSync(this.#stagePath, { force: true });
     }
-    const inserted = await this.#pickFresh();
+    const inserted = await this.#pickFresh(batch.lines.length);
     if (inserted > 0) {
       await this.#run(APPEND);
       for (const sql of this.#deltas) await this.#run(sql);
@@ -134,9 +135,11 @@ export class DuckdbInsert {
   }
 
   /** Leaves in `fresh` the first event of each id that is not stored yet. Returns how many. */
-  async #pickFresh(): Promise<number> {
+  async #pickFresh(lines: number): Promise<number> {
     const counts = (await this.#connection.runAndReadAll(COUNT)).getRows()[0]!.map(Number);
     const [total = 0, given = 0, ids = 0] = counts;
+    // DuckDB passes over blank lines; every line must be accounted for.
+    if (total !== lines) throw new StoreError('rejected', `duckdb: ${lines} lines hold ${total} events`);
     let duplicates = 0;
     if (given > ids) duplicates += await this.#delete(REPEATED);
     if (given > 0 && (await this.#findKnown())) duplicates += await this.#delete(STORED);
