@@ -8,6 +8,7 @@ const BENCHMARKS: Readonly<Record<string, (report: Report, quick: boolean) => Pr
   batch: async (...given) => (await import('./batch.ts')).batch(...given),
   loading: async (...given) => (await import('./loading.ts')).loading(...given),
   daily: async (...given) => (await import('./daily.ts')).daily(...given),
+  limits: async (...given) => (await import('./limits.ts')).limits(...given),
   footprint: async (...given) => (await import('./footprint.ts')).footprint(...given),
 };
 

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, request } from 'node:http';
 
 const PRODUCT = fileURLToPath(new URL('../server/dist/main.js', import.meta.url));
+const UNSTORED = fileURLToPath(new URL('unstored.ts', import.meta.url));
 const FLOOR = fileURLToPath(new URL('floor.ts', import.meta.url));
 /** How long a server may take to answer, in milliseconds. */
 const START_TIMEOUT_MS = 30_000;
@@ -33,6 +34,11 @@ export function startProduct(directory: string, env: Record<string, string> = {}
 /** What a bare Fastify does with the same requests. */
 export function startFloor(): Promise<Server> {
   return start(FLOOR, {}, '/ready');
+}
+
+/** The product's way in, storing nothing. */
+export function startUnstored(): Promise<Server> {
+  return start(UNSTORED, {}, '/ready');
 }
 
 async function start(file: string, env: Record<string, string>, probe: string): Promise<Server> {
