@@ -4,7 +4,7 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import { readConfig } from '../server/src/config.ts';
 import { Engine, type EngineOptions } from '../server/src/delivery/engine.ts';
 import type { EventLine } from '../server/src/event/line.ts';
-import { engineOptions } from '../server/src/parts.ts';
+import { engineOptions } from '../server/src/drivers.ts';
 import { fillJournal, JOURNAL_BYTES_MAX } from './journal.ts';
 import { DAY_S, trafficLines } from './lines.ts';
 import { inPlace } from './places.ts';
@@ -48,7 +48,7 @@ export async function loading(report: Report, quick: boolean): Promise<void> {
 function optionsFor(directory: string): EngineOptions {
   return {
     ...engineOptions(readConfig({ DAYBOOK_DATA_DIR: directory })),
-    journalBytesMax: JOURNAL_BYTES_MAX,
+    journal: { directory, bytesMax: JOURNAL_BYTES_MAX },
   };
 }
 
@@ -95,7 +95,7 @@ async function floorLoad(
     writeFileSync(path, lines.slice(from, (from += count)).join('\n'));
     return path;
   });
-  const { threads, memoryBytesMax } = optionsFor(directory);
+  const { duckdbThreads: threads, duckdbMemoryBytesMax: memoryBytesMax } = readConfig({});
   const startedMs = performance.now();
   const instance = await DuckDBInstance.create(join(directory, 'floor.duckdb'), {
     threads: String(threads),

@@ -100,6 +100,30 @@ describe('readConfig()', () => {
     expect(fault).not.toContain(secret);
   });
 
+  it('asks for a project with BigQuery, and then has a default for everything else', () => {
+    expect(faults({ DAYBOOK_WAREHOUSE: 'bigquery' })).toEqual([
+      expect.stringMatching(/^GOOGLE_CLOUD_PROJECT: must be set/),
+    ]);
+    const config = readConfig({ DAYBOOK_WAREHOUSE: 'bigquery', GOOGLE_CLOUD_PROJECT: 'acme-web' });
+    expect(config).toMatchObject({
+      journal: false,
+      google: { place: { projectId: 'acme-web', dataset: 'daybook', table: 'events' }, topic: 'analytics' },
+    });
+  });
+
+  it('has a journal with DuckDB, and with BigQuery where it is asked for', () => {
+    expect(readConfig({}).journal).toBe(true);
+    expect(faults({ DAYBOOK_JOURNAL: 'off' })).toEqual([
+      expect.stringMatching(/^DAYBOOK_JOURNAL: must be on/),
+    ]);
+    const env = { DAYBOOK_WAREHOUSE: 'bigquery', GOOGLE_CLOUD_PROJECT: 'acme-web', DAYBOOK_JOURNAL: 'on' };
+    expect(readConfig(env).journal).toBe(true);
+  });
+
+  it.each(['events', 'a.b.c', 'a.`b`', 'a b.c', ''.padEnd(3, '.')])('refuses %s as a table', (name) => {
+    expect(faults({ BIGQUERY_TABLE_NAME: name })).toEqual([expect.stringMatching(/^BIGQUERY_TABLE_NAME/)]);
+  });
+
   it('refuses short keys and reads lists', () => {
     expect(faults({ DAYBOOK_WRITE_KEYS: 'short' })).toHaveLength(1);
     expect(readConfig({ DAYBOOK_WRITE_KEYS: `${KEY}, ${KEY}2` }).writeKeys).toEqual([KEY, `${KEY}2`]);

@@ -109,6 +109,65 @@ export const ENVIRONMENT = z.object({
   DAYBOOK_DUCKDB_THREADS: int(1, 1_024)
     .default(() => cpus().length)
     .describe('Threads that DuckDB may use. Default: the number of cores.'),
+  DAYBOOK_WAREHOUSE: z
+    .enum(['duckdb', 'bigquery'])
+    .default('duckdb')
+    .describe('Where events end up: `duckdb` in the data directory, or `bigquery`, reached through Pub/Sub.'),
+  DAYBOOK_JOURNAL: z
+    .enum(['on', 'off'])
+    .optional()
+    .describe(
+      'With `bigquery`: `on` keeps events in a journal on the disk first and sends them on from there, so that an ' +
+        'outage of Pub/Sub costs clients nothing. With `duckdb` it is always on. Default: `off` with `bigquery`.',
+    ),
+  GOOGLE_CLOUD_PROJECT: z
+    .string()
+    .regex(/^[a-z0-9.:-]{4,60}$/, 'must be a project id')
+    .optional()
+    .describe('Project of topic and dataset. Needed with `bigquery`.'),
+  GOOGLE_APPLICATION_CREDENTIALS: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'Key file, read by the clients of Google. Not needed where the surroundings give credentials, as GKE does.',
+    ),
+  BIGQUERY_TABLE_NAME: z
+    .string()
+    .regex(/^\w{1,1024}\.[\w-]{1,200}$/, 'must be dataset.table')
+    .default('daybook.events')
+    .describe('Table that the subscription writes, as dataset.table. Views lie beside it, named after it.'),
+  PUBSUB_TOPIC: z
+    .string()
+    .regex(/^[A-Za-z][\w.~+%-]{2,240}$/, 'must be the name of a topic, without its project')
+    .default('analytics')
+    .describe('Topic that events are published to.'),
+  PUBSUB_EMULATOR_HOST: z.string().min(1).optional().describe('host:port of a Pub/Sub emulator.'),
+  BIGQUERY_EMULATOR_HOST: z.string().min(1).optional().describe('URL of a BigQuery emulator.'),
+  DAYBOOK_BIGQUERY_LOCATION: z
+    .string()
+    .regex(/^[A-Za-z0-9-]{2,40}$/, 'must be a location of BigQuery, e.g. EU or europe-north1')
+    .default('US')
+    .describe('Location of the dataset.'),
+  DAYBOOK_BIGQUERY_BYTES_BILLED_MAX: int(10 * MIB, 1_024 * 1_024 * 1_024 * MIB)
+    .default(10 * 1_024 * MIB)
+    .describe('Bytes that one query may be billed for; one that would need more fails and costs nothing.'),
+  DAYBOOK_BIGQUERY_STALENESS_MS: int(0, 86_400_000)
+    .default(60_000)
+    .describe(
+      'For how long a report from BigQuery may be shown again before it is asked anew, in milliseconds.',
+    ),
+  DAYBOOK_PUBSUB_TIMEOUT_MS: int(100, 600_000)
+    .default(5_000)
+    .describe(
+      'Longest time until Pub/Sub has acknowledged events, retries included; then they are answered with 503.',
+    ),
+  DAYBOOK_PUBSUB_EVENTS_IN_FLIGHT_MAX: int(1, 10_000_000)
+    .default(100_000)
+    .describe('Events on their way to Pub/Sub at the same time. Beyond it events are answered with 503.'),
+  DAYBOOK_PUBSUB_BYTES_IN_FLIGHT_MAX: int(MIB, 1_024 * 1_024 * MIB)
+    .default(64 * MIB)
+    .describe('Bytes on their way to Pub/Sub at the same time. Beyond it events are answered with 503.'),
   DAYBOOK_SHUTDOWN_TIMEOUT_MS: int(100, 600_000)
     .default(20_000)
     .describe('Longest time that a graceful shutdown may take, in milliseconds.'),
@@ -118,6 +177,9 @@ type Environment = z.output<typeof ENVIRONMENT>;
 
 /** The settings that decide who can reach the server; read by themselves, so that their faults show with all others. */
 const ACCESS = ENVIRONMENT.pick({ HOST: true, DAYBOOK_WRITE_KEYS: true, DAYBOOK_READ_KEYS: true });
+
+/** The settings that decide where events go. */
+const WAY = ENVIRONMENT.pick({ DAYBOOK_WAREHOUSE: true, DAYBOOK_JOURNAL: true, GOOGLE_CLOUD_PROJECT: true });
 
 /** The whole configuration: typed, checked, frozen. Names carry their unit. */
 export type Config = Readonly<ReturnType<typeof toConfig>>;
@@ -154,6 +216,8 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
   for (const issue of parsed.error?.issues ?? []) faults.push(`${String(issue.path[0])}: ${issue.message}`);
   const access = ACCESS.safeParse(given);
   if (access.success) faults.push(...exposureFaults(access.data));
+  const way = WAY.safeParse(given);
+  if (way.success) faults.push(...wayFaults(way.data));
   if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
   return Object.freeze(toConfig(parsed.data));
 }
@@ -167,6 +231,15 @@ function exposureFaults(env: z.output<typeof ACCESS>): string[] {
   return missing.map(
     (name) => `${name}: must be set, because HOST=${env.HOST} can be reached from other machines`,
   );
+}
+
+function wayFaults(env: z.output<typeof WAY>): string[] {
+  if (env.DAYBOOK_WAREHOUSE === 'duckdb') {
+    if (env.DAYBOOK_JOURNAL !== 'off') return [];
+    return ['DAYBOOK_JOURNAL: must be on with DAYBOOK_WAREHOUSE=duckdb, which has no other way in'];
+  }
+  if (env.GOOGLE_CLOUD_PROJECT !== undefined) return [];
+  return ['GOOGLE_CLOUD_PROJECT: must be set with DAYBOOK_WAREHOUSE=bigquery'];
 }
 
 /** True for the addresses that only this machine can reach. */
@@ -208,5 +281,26 @@ function toConfig(env: Environment) {
     duckdbMemoryBytesMax: env.DAYBOOK_DUCKDB_MEMORY_BYTES_MAX,
     duckdbThreads: env.DAYBOOK_DUCKDB_THREADS,
     shutdownTimeoutMs: env.DAYBOOK_SHUTDOWN_TIMEOUT_MS,
+    warehouse: env.DAYBOOK_WAREHOUSE,
+    /** Whether events go into a journal in the data directory first. */
+    journal: env.DAYBOOK_WAREHOUSE === 'duckdb' || env.DAYBOOK_JOURNAL === 'on',
+    google: toGoogle(env),
+  };
+}
+
+/** Google Cloud's part; used with `bigquery` only. */
+function toGoogle(env: Environment) {
+  const [dataset = '', table = ''] = env.BIGQUERY_TABLE_NAME.split('.');
+  return {
+    place: { projectId: env.GOOGLE_CLOUD_PROJECT ?? '', dataset, table },
+    location: env.DAYBOOK_BIGQUERY_LOCATION,
+    topic: env.PUBSUB_TOPIC,
+    pubsubEmulator: env.PUBSUB_EMULATOR_HOST !== undefined,
+    bigqueryEmulator: env.BIGQUERY_EMULATOR_HOST !== undefined,
+    bytesBilledMax: env.DAYBOOK_BIGQUERY_BYTES_BILLED_MAX,
+    stalenessMs: env.DAYBOOK_BIGQUERY_STALENESS_MS,
+    publishTimeoutMs: env.DAYBOOK_PUBSUB_TIMEOUT_MS,
+    eventsInFlightMax: env.DAYBOOK_PUBSUB_EVENTS_IN_FLIGHT_MAX,
+    bytesInFlightMax: env.DAYBOOK_PUBSUB_BYTES_IN_FLIGHT_MAX,
   };
 }

@@ -1,10 +1,10 @@
 import { randomUUIDv7 } from 'node:crypto';
-import { mkdirSync, statfsSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { DEFAULT_PROJECT, Keys } from './access/keys.ts';
 import type { Config } from './config.ts';
 import { alreadyRunning, AlreadyRunningError, ControlServer } from './control/server.ts';
-import type { EngineOptions } from './delivery/engine.ts';
 import { EngineThread } from './delivery/engine-thread.ts';
+import { dialectOf, engineOptions, transportOptions } from './drivers.ts';
 import { StoreError } from './event/store-error.ts';
 import { readProblem } from './http/problems.ts';
 import { VERSION } from './http/version.ts';
@@ -14,11 +14,10 @@ import type { ReportSource } from './reports/source.ts';
 import { Health } from './telemetry/health.ts';
 import type { Logger } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
-import { LmdbPublisher } from './transport/journal/publisher.ts';
 import { markClean, recoverJournal } from './transport/journal/recover.ts';
 import type { Publisher } from './transport/contract.ts';
+import { makePublisher } from './transport/open.ts';
 import type { ExportSlice, Statement } from './warehouse/contract.ts';
-import { duckdbDialect } from './warehouse/duckdb/dialect.ts';
 
 /** The house's parts, opened and connected; what the routes are made of. */
 export interface Parts {
@@ -32,36 +31,23 @@ export interface Parts {
   readonly reports: ReportSource;
   /** Where the API can be reached, once it listens; told to commands. */
   url: string;
-  /** Settles every promise the journal gave out, lets the loader finish its batch, closes the stores. */
+  /** Settles every promise the transport gave out, lets the loader finish its batch, closes the stores. */
   close(): Promise<void>;
 }
 
-/** Settings of the warehouse thread. */
-export function engineOptions(config: Config): EngineOptions {
-  return {
-    directory: config.dataDirectory,
-    timezone: config.timezone,
-    journalBytesMax: config.journalBytesMax,
-    memoryBytesMax: config.duckdbMemoryBytesMax,
-    threads: config.duckdbThreads,
-    eventsMax: config.loaderEventsMax,
-    intervalMs: config.loaderIntervalMs,
-  };
-}
-
 /**
- * Opens the data directory and everything that lives in it.
- * @throws AlreadyRunningError when another process uses it; StoreError when the journal cannot be opened
+ * Opens what the configuration asks for, and the data directory where one is used.
+ * @throws AlreadyRunningError when another process uses it; StoreError when events cannot be taken
  */
 export async function openParts(config: Config, log: Logger): Promise<Parts> {
-  mkdirSync(config.dataDirectory, { recursive: true });
-  const publisher = journalPublisher(config);
+  const publisher = await makePublisher(transportOptions(config));
   const engine = new EngineThread({
     engine: engineOptions(config),
     watch: (events, ms) => metrics.insert(events, ms),
     onDeath: (error) => log.error({ error: error.message }, 'the warehouse thread died and is started again'),
   });
   const metrics = new Metrics({
+    transport: publisher.name,
     publisher: () => publisher.stats(),
     engine: () => engine.stats(),
     now: Date.now,
@@ -87,58 +73,69 @@ export async function openParts(config: Config, log: Logger): Promise<Parts> {
     close: async () => {
       await publisher.close();
       await engine.stop().catch((error: unknown) => log.error(error));
-      markClean(config.dataDirectory);
-      await control.close();
+      await directory.leave(true);
     },
   };
-  const control = controlServer(parts, engine);
-  await openStores(parts, { control, publisher, engine });
+  const directory = config.journal ? heldDirectory(parts, engine) : NO_DIRECTORY;
+  await openStores(parts, { directory, publisher, engine });
   return parts;
 }
 
-function journalPublisher(config: Config): Publisher {
-  return new LmdbPublisher({
-    directory: config.dataDirectory,
-    limits: { waitingMax: config.journalWaitingMax, bytesMax: config.journalBytesMax },
-    freeBytes: () => {
-      const { bavail, bsize } = statfsSync(config.dataDirectory);
-      return bavail * bsize;
+/** The data directory, held by this process alone. */
+interface Held {
+  take(): Promise<void>;
+  /** `clean` when every store in it was closed in order. */
+  leave(clean: boolean): Promise<void>;
+}
+
+/** Nothing lies on this machine. */
+const NO_DIRECTORY: Held = { take: () => Promise.resolve(), leave: () => Promise.resolve() };
+
+/** The control socket first: it keeps a second process off before any file is touched. */
+function heldDirectory(parts: Parts, engine: EngineThread): Held {
+  const { dataDirectory } = parts.config;
+  const control = controlServer(parts, engine);
+  return {
+    take: async () => {
+      mkdirSync(dataDirectory, { recursive: true });
+      await control.listen();
+      const recovery = recoverJournal(dataDirectory, Date.now());
+      if (recovery === undefined) return;
+      parts.log.error(recovery, 'the journal was damaged: what could be read of it was kept');
     },
-    freeBytesMin: config.diskFreeBytesMin,
-  });
+    leave: async (clean) => {
+      if (clean) markClean(dataDirectory);
+      await control.close();
+    },
+  };
 }
 
 interface Stores {
-  readonly control: ControlServer;
+  readonly directory: Held;
   readonly publisher: Publisher;
   readonly engine: EngineThread;
 }
 
-/** The control socket first: it keeps a second process off before any file is touched. */
-async function openStores({ config, log }: Parts, { control, publisher, engine }: Stores): Promise<void> {
+async function openStores({ config, log }: Parts, { directory, publisher, engine }: Stores): Promise<void> {
   try {
-    await control.listen();
-    const recovery = recoverJournal(config.dataDirectory, Date.now());
-    if (recovery !== undefined)
-      log.error(recovery, 'the journal was damaged: what could be read of it was kept');
+    await directory.take();
     await publisher.open();
     const stats = await engine.start();
     if (stats.warehouse === 'open') return;
     if (/Conflicting lock/i.test(stats.reason ?? ''))
       throw new AlreadyRunningError(alreadyRunning(config.dataDirectory));
-    const help = 'events are kept in the journal; run "daybook doctor" for the way back';
-    log.error({ reason: stats.reason }, `the warehouse cannot be opened: ${help}`);
+    log.error({ reason: stats.reason }, 'the warehouse cannot be opened; events are taken all the same');
   } catch (error) {
     await publisher.close();
     await engine.stop().catch(() => undefined);
-    await control.close();
+    await directory.leave(false);
     throw error;
   }
 }
 
 function reportSource(config: Config, engine: EngineThread, metrics: Metrics): ReportSource {
   return {
-    dialect: duckdbDialect,
+    dialect: dialectOf(config),
     project: DEFAULT_PROJECT,
     reportingTimezone: config.timezone,
     query: async (statement) => {

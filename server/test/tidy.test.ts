@@ -37,8 +37,8 @@ const DOMAIN = ['event', ...OPEN];
 /** Room → rooms that it may import from, besides itself. */
 const ALLOWED: Record<string, readonly string[]> = {
   event: [],
-  transport: ['event'],
-  warehouse: ['event'],
+  transport: ['event', 'google.ts'],
+  warehouse: ['event', 'google.ts'],
   ingest: [...DOMAIN, 'transport'],
   delivery: [...DOMAIN, 'transport', 'warehouse'],
   reports: [...DOMAIN, 'warehouse'],
@@ -46,6 +46,8 @@ const ALLOWED: Record<string, readonly string[]> = {
   telemetry: ['event', 'access', 'delivery', 'http', 'transport'],
   access: ['http'],
   control: [],
+  'google.ts': [],
+  'drivers.ts': ['config.ts', 'warehouse'],
   'config.ts': [],
   'config-doc.ts': ['config.ts'],
   'greeting.ts': ['config.ts', 'event'],

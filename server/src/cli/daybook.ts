@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { readConfig } from '../config.ts';
 import { VERSION } from '../http/version.ts';
 import { explainStart, serve } from '../main.ts';
+import type { ProvisionOptions } from './gcp-provision.ts';
 
 /*
  * The command. Each subcommand is a file of its own and is loaded when it is called; it resolves with the exit code.
@@ -104,6 +105,29 @@ program
   .action(async () => {
     const { doctor } = await import('./doctor.ts');
     await ends(doctor(process.env));
+  });
+
+const gcp = program.command('gcp').description('Google Cloud: make what is missing, and try it');
+
+const rights = (command: Command) =>
+  command
+    .option('--writer <email>', 'account that the subscriptions write as; default: that of Pub/Sub itself')
+    .option('--server <member>', 'IAM member that the server runs as, to be given its rights')
+    .option('--project-number <number>', 'default: looked up');
+
+rights(gcp.command('provision'))
+  .description('print what topic, subscriptions, tables, views and rights are missing, then make them')
+  .option('--dry-run', 'print only')
+  .action(async (options: ProvisionOptions) => {
+    const { provision } = await import('./gcp-provision.ts');
+    await ends(provision(readConfig(), options));
+  });
+
+rights(gcp.command('smoke'))
+  .description('try the whole way on the project with resources of its own, and delete them')
+  .action(async (options: ProvisionOptions) => {
+    const { smoke } = await import('./gcp-smoke.ts');
+    await ends(smoke(readConfig(), options));
   });
 
 async function ends(run: Run): Promise<void> {

@@ -1,7 +1,7 @@
 import { DEFAULT_PROJECT } from '../access/keys.ts';
 import type { Config } from '../config.ts';
+import { dialectOf } from '../drivers.ts';
 import { deadLettersReport } from '../reports/dead-letters.ts';
-import { duckdbDialect } from '../warehouse/duckdb/dialect.ts';
 import { reach } from './reach.ts';
 
 /** Prints the newest dead letters as NDJSON. */
@@ -9,7 +9,7 @@ export async function deadLetters(config: Config, limit: number): Promise<number
   const { dead_letters: letters } = await reach(config, (data) =>
     deadLettersReport(
       {
-        dialect: duckdbDialect,
+        dialect: dialectOf(config),
         project: DEFAULT_PROJECT,
         reportingTimezone: config.timezone,
         query: (statement) => data.query(statement),

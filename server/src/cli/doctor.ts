@@ -4,7 +4,7 @@ import { ConfigError, EX_CONFIG, readConfig, type Config } from '../config.ts';
 import { ControlClient } from '../control/client.ts';
 import { Engine, type EngineStats } from '../delivery/engine.ts';
 import { VERSION } from '../http/version.ts';
-import { engineOptions } from '../parts.ts';
+import { engineOptions } from '../drivers.ts';
 import { DUCKDB_FILE } from '../warehouse/duckdb/warehouse.ts';
 
 /** What a check found: good or not, and then what to do. */

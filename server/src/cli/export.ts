@@ -1,4 +1,5 @@
 import { createReadStream, createWriteStream, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -15,8 +16,8 @@ export interface ExportOptions {
 }
 
 /**
- * Writes events to a file or to standard output. NDJSON and CSV go out day by day, so that neither memory nor temporary
- * files grow with the range. The output of both can be imported again, ids included.
+ * Writes events to a file or to standard output. From DuckDB, NDJSON and CSV go out day by day, so that neither memory
+ * nor temporary files grow with the range; BigQuery bills a scan for each query, so there it is one. The output of both can be imported again, ids included.
  */
 export async function exportEvents(config: Config, options: ExportOptions): Promise<number> {
   for (const day of [options.from, options.to]) {
@@ -28,44 +29,51 @@ export async function exportEvents(config: Config, options: ExportOptions): Prom
   return reach(config, async (data) => {
     await data.drain();
     if (format === 'parquet') await data.exportTo({ ...range(options), format, path: resolve(output!) });
-    else await exportDays(config, data, options);
+    else await exportSlices(config, data, options);
     return 0;
   });
 }
 
-function range({ from, to }: ExportOptions): Pick<ExportSlice, 'from' | 'to'> {
+function range({ from, to }: ExportOptions): Range {
   return { ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) };
 }
 
-async function exportDays(config: Config, data: Reach, options: ExportOptions): Promise<void> {
-  const directory = mkdtempSync(join(config.dataDirectory, 'export-'));
+async function exportSlices(config: Config, data: Reach, options: ExportOptions): Promise<void> {
+  const directory = mkdtempSync(join(config.journal ? config.dataDirectory : tmpdir(), 'export-'));
+  const parts = config.warehouse === 'duckdb' ? await daysWithEvents(data, options) : [range(options)];
   const toFile = options.output !== undefined;
   const target: Writable = toFile ? createWriteStream(options.output) : process.stdout;
   try {
-    await pipeline(slices(data, options, directory), target, { end: toFile });
+    await pipeline(slices(data, options.format, parts, directory), target, { end: toFile });
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
 }
 
-/** The export's bytes: one day at a time is written to a file, read and removed. */
-async function* slices(data: Reach, options: ExportOptions, directory: string): AsyncGenerator<Buffer> {
-  const { format } = options;
+type Range = Pick<ExportSlice, 'from' | 'to'>;
+
+/** The export's bytes: one slice at a time is written to a file, read and removed. */
+async function* slices(
+  data: Reach,
+  format: ExportSlice['format'],
+  parts: readonly Range[],
+  directory: string,
+): AsyncGenerator<Buffer> {
   if (format === 'csv') yield Buffer.from(`${EXPORT_COLUMNS.join(',')}\n`);
-  for (const day of await daysWithEvents(data, options)) {
-    const path = join(directory, day);
-    await data.exportTo({ format, from: day, to: day, path });
+  for (const part of parts) {
+    const path = join(directory, 'slice');
+    await data.exportTo({ format, ...part, path });
     for await (const chunk of createReadStream(path)) yield chunk as Buffer;
     rmSync(path);
   }
 }
 
 /** The days of the range that have an event, oldest first: from the rollup, so it costs next to nothing. */
-async function daysWithEvents(data: Reach, { from, to }: ExportOptions): Promise<readonly string[]> {
+async function daysWithEvents(data: Reach, { from, to }: ExportOptions): Promise<readonly Range[]> {
   const rows = await data.query({
     sql: `SELECT DISTINCT CAST(day AS VARCHAR) AS day FROM daily
       WHERE day BETWEEN CAST($from AS DATE) AND CAST($to AS DATE) ORDER BY day`,
     params: { from: from ?? '0001-01-01', to: to ?? '9999-12-31' },
   });
-  return rows.map((row) => String(row['day']));
+  return rows.map((row) => ({ from: String(row['day']), to: String(row['day']) }));
 }

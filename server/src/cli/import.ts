@@ -28,7 +28,8 @@ export async function importFiles(
   options: ImportOptions,
 ): Promise<number> {
   const key = options.key ?? config.writeKeys[0];
-  const running = options.url ?? (await new ControlClient(config.dataDirectory).status())?.url;
+  const server = config.journal ? await new ControlClient(config.dataDirectory).status() : undefined;
+  const running = options.url ?? server?.url;
   if (running !== undefined) return importTo({ url: running, key }, config, files, options);
   const app = await createApp({ ...config, host: '127.0.0.1', port: 0 }, createLogger('error'));
   try {

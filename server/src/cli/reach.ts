@@ -1,9 +1,9 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import type { Config } from '../config.ts';
 import { ControlClient } from '../control/client.ts';
 import { Engine } from '../delivery/engine.ts';
 import type { Row, RollupFault, ExportSlice, Statement } from '../warehouse/contract.ts';
-import { engineOptions } from '../parts.ts';
+import { engineOptions } from '../drivers.ts';
 
 /** How long a command waits for the loader to take in what the journal holds, in milliseconds. */
 const DRAIN_MS = 600_000;
@@ -19,15 +19,16 @@ export interface Reach {
 }
 
 /**
- * Runs the work on the data directory: through its server when one runs, else on the files themselves.
+ * Runs the work on the data: through the server that holds the data directory when one runs, else in place.
  * @throws Error when the warehouse cannot be opened
  */
 export async function reach<T>(config: Config, work: (data: Reach) => Promise<T>): Promise<T> {
-  const client = new ControlClient(config.dataDirectory);
-  if ((await client.status()) !== undefined) return work(throughServer(client));
-  if (!existsSync(config.dataDirectory))
-    throw new Error(`there is no data directory ${config.dataDirectory}`);
-  mkdirSync(config.dataDirectory, { recursive: true });
+  if (config.journal) {
+    const client = new ControlClient(config.dataDirectory);
+    if ((await client.status()) !== undefined) return work(throughServer(client));
+    if (!existsSync(config.dataDirectory))
+      throw new Error(`there is no data directory ${config.dataDirectory}`);
+  }
   const engine = new Engine(engineOptions(config));
   try {
     const { warehouse, reason } = await engine.start();

@@ -28,10 +28,13 @@ const COMPUTED_DEFAULTS: Readonly<Record<string, string>> = { DAYBOOK_DUCKDB_THR
 
 /** The text of `docs/configuration.md`. */
 export function configurationMarkdown(): string {
-  const defaults = ENVIRONMENT.parse({}) as Readonly<Record<string, unknown>>;
+  const defaults: Readonly<Record<string, string | number | readonly string[] | undefined>> =
+    ENVIRONMENT.parse({});
   const rows = Object.entries(ENVIRONMENT.shape).map(([name, { description }]) => {
     const value = defaults[name];
-    const shown = COMPUTED_DEFAULTS[name] ?? (Array.isArray(value) ? 'none' : `\`${String(value)}\``);
+    const shown =
+      COMPUTED_DEFAULTS[name] ??
+      (value === undefined || Array.isArray(value) ? 'none' : `\`${String(value)}\``);
     return `| \`${name}\` | ${shown} | ${description ?? ''} |`;
   });
   return `${NOTE}

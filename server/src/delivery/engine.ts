@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StoreError } from '../event/store-error.ts';
 import type { Delivery } from '../transport/contract.ts';
-import { LmdbSource } from '../transport/journal/source.ts';
+import { LmdbSource, type LmdbSourceOptions } from '../transport/journal/source.ts';
+import { makePubsubPublisher } from '../transport/open.ts';
+import type { PubsubPublisherOptions } from '../transport/pubsub/publisher.ts';
 import type {
   DeadLetter,
   ExportSlice,
@@ -9,22 +11,24 @@ import type {
   QueryOptions,
   RollupFault,
   Row,
+  Sink,
   Statement,
   Warehouse,
 } from '../warehouse/contract.ts';
-import { makeWarehouse } from '../warehouse/open.ts';
+import { makeWarehouse, type WarehouseOptions } from '../warehouse/open.ts';
 import { QueryCache } from '../warehouse/query-cache.ts';
-import { Loader } from './loader.ts';
+import { Forwarder } from './forwarder.ts';
+import { Loader, type LoaderObserver } from './loader.ts';
 
 /** How long to wait before a warehouse that could not be opened is tried again, in milliseconds. */
 const REOPEN_MS = 5_000;
 
 export interface EngineOptions {
-  readonly directory: string;
-  readonly timezone: string;
-  readonly journalBytesMax: number;
-  readonly memoryBytesMax: number;
-  readonly threads: number;
+  readonly warehouse: WarehouseOptions;
+  /** The journal that the loader reads; absent where the transport delivers into the warehouse by itself. */
+  readonly journal?: LmdbSourceOptions;
+  /** Where the journal's events go on to, instead of being inserted here (store and forward). */
+  readonly forwardTo?: PubsubPublisherOptions;
   readonly eventsMax: number;
   readonly intervalMs: number;
 }
@@ -37,6 +41,8 @@ export interface EngineStats {
   readonly oldestWaitingUs?: number;
   readonly newestLoadedUs?: number;
   readonly inserted: number;
+  /** Events that went on to another transport. */
+  readonly forwarded: number;
   readonly duplicates: number;
   readonly deadLetters: Readonly<Record<DeadLetter['reason'], number>>;
   readonly failures: number;
@@ -51,16 +57,17 @@ export type InsertWatch = (events: number, ms: number) => void;
  */
 export class Engine {
   readonly #options: EngineOptions;
-  readonly #source: LmdbSource;
+  readonly #source: LmdbSource | undefined;
   readonly #watch: InsertWatch;
   readonly #stop = new AbortController();
-  readonly #cache = new QueryCache();
+  #cache = new QueryCache();
   #warehouse: Warehouse | undefined;
-  #running: Promise<void> = Promise.resolve();
+  #running: Promise<unknown> = Promise.resolve();
   #state: EngineStats['warehouse'] = 'opening';
   #reason: string | undefined;
   #newestLoadedUs: number | undefined;
   #inserted = 0;
+  #forwarded = 0;
   #duplicates = 0;
   #failures = 0;
   readonly #deadLetters = { rejected: 0, corrupt: 0 };
@@ -68,43 +75,72 @@ export class Engine {
   constructor(options: EngineOptions, watch: InsertWatch = () => undefined) {
     this.#options = options;
     this.#watch = watch;
-    this.#source = new LmdbSource({ directory: options.directory, bytesMax: options.journalBytesMax });
+    this.#source = options.journal === undefined ? undefined : new LmdbSource(options.journal);
   }
 
   /** Opens the warehouse and starts loading. When it cannot be opened, says why and goes on trying. */
   async start(): Promise<EngineStats> {
-    const { directory, timezone, memoryBytesMax, threads } = this.#options;
-    this.#warehouse = await makeWarehouse({ directory, timezone, memoryBytesMax, threads });
-    const opened = await this.#tryOpen(this.#warehouse);
-    this.#running = this.#run(this.#warehouse, opened);
+    const warehouse = await makeWarehouse(this.#options.warehouse);
+    this.#warehouse = warehouse;
+    this.#cache = new QueryCache(warehouse.supports.resultsKeptMs);
+    const forwarder = await this.#openForwarder();
+    const opened = await this.#tryOpen(warehouse);
+    this.#running = Promise.all([this.#load(warehouse, opened), forwarder && this.#forward(forwarder)]);
     return this.stats();
   }
 
-  async #run(warehouse: Warehouse, opened: boolean): Promise<void> {
+  /** Opens the warehouse however long it takes, then loads the journal into it, if that is the loader's to do. */
+  async #load(warehouse: Warehouse, opened: boolean): Promise<void> {
     const { signal } = this.#stop;
     for (let ready = opened; !ready && !signal.aborted; ready = await this.#tryOpen(warehouse)) {
       await sleep(REOPEN_MS, undefined, { signal }).catch(() => undefined);
     }
-    if (signal.aborted) return;
-    const loader = new Loader({
-      source: this.#source,
-      warehouse,
-      eventsMax: this.#options.eventsMax,
-      intervalMs: this.#options.intervalMs,
-      nowUs: () => Date.now() * 1_000,
-      observer: {
-        loaded: (delivery, result, deadLetters, ms) => this.#loaded(delivery, result, deadLetters, ms),
-        failed: (error) => this.#failed(error),
+    if (signal.aborted || this.#options.forwardTo !== undefined) return;
+    await this.#runLoader(warehouse, {
+      loaded: (delivery, result, deadLetters, ms) => this.#loaded(delivery, result, deadLetters, ms),
+      failed: (error) => this.#failed(error),
+    });
+  }
+
+  async #openForwarder(): Promise<Forwarder | undefined> {
+    if (this.#options.forwardTo === undefined || this.#source === undefined) return undefined;
+    const forwarder = new Forwarder(await makePubsubPublisher(this.#options.forwardTo));
+    await forwarder.open();
+    await this.#source.open([]);
+    return forwarder;
+  }
+
+  /** Sends the journal's events on, whether or not the warehouse can be asked. */
+  async #forward(forwarder: Forwarder): Promise<void> {
+    await this.#runLoader(forwarder, {
+      loaded: (delivery, result, deadLetters, ms) => {
+        this.#forwarded += result.inserted;
+        this.#count(deadLetters);
+        this.#watch(delivery.lines.length, ms);
+      },
+      failed: (error) => {
+        this.#failures += 1;
+        this.#reason = error.message;
       },
     });
-    await loader.run(signal);
+    await forwarder.close();
+  }
+
+  async #runLoader(sink: Sink, observer: LoaderObserver): Promise<void> {
+    if (this.#source === undefined) return;
+    const { eventsMax, intervalMs } = this.#options;
+    const nowUs = () => Date.now() * 1_000;
+    const loader = new Loader({ source: this.#source, sink, eventsMax, intervalMs, nowUs, observer });
+    await loader.run(this.#stop.signal);
   }
 
   async #tryOpen(warehouse: Warehouse): Promise<boolean> {
     try {
       await warehouse.open();
-      await this.#source.open(await warehouse.positions());
-      this.#newestLoadedUs = await newestLoadedUs(warehouse);
+      if (warehouse.supports.insert) {
+        await this.#source?.open(await warehouse.positions());
+        this.#newestLoadedUs = await newestLoadedUs(warehouse);
+      }
       this.#cache.clear();
       this.#state = 'open';
       this.#reason = undefined;
@@ -117,11 +153,15 @@ export class Engine {
     }
   }
 
+  #count(deadLetters: readonly DeadLetter[]): void {
+    for (const { reason } of deadLetters) this.#deadLetters[reason] += 1;
+  }
+
   #loaded(delivery: Delivery, result: InsertResult, deadLetters: readonly DeadLetter[], ms: number): void {
     this.#cache.clear();
     this.#inserted += result.inserted;
     this.#duplicates += result.duplicates;
-    for (const { reason } of deadLetters) this.#deadLetters[reason] += 1;
+    this.#count(deadLetters);
     const newest = delivery.lines.at(-1);
     if (newest !== undefined) this.#newestLoadedUs = receivedAtUs(newest) ?? this.#newestLoadedUs;
     this.#state = 'open';
@@ -141,6 +181,7 @@ export class Engine {
     return {
       warehouse: this.#state,
       inserted: this.#inserted,
+      forwarded: this.#forwarded,
       duplicates: this.#duplicates,
       deadLetters: { ...this.#deadLetters },
       failures: this.#failures,
@@ -152,7 +193,7 @@ export class Engine {
 
   #oldestWaitingUs(): number | undefined {
     try {
-      return this.#source.stats().oldestReceivedAtUs;
+      return this.#source?.stats().oldestReceivedAtUs;
     } catch {
       return undefined;
     }
@@ -172,14 +213,14 @@ export class Engine {
 
   /** The journal first: what it no longer holds by the time the warehouse is copied, the warehouse holds. */
   async backup(directory: string): Promise<void> {
-    await this.#source.backup(directory);
+    await this.#source?.backup(directory);
     await this.#use().backup(directory);
   }
 
   /** Resolves once everything that was in the journal when it was called is in the warehouse, or at the deadline. */
   async drain(timeoutMs: number): Promise<boolean> {
     const deadline = performance.now() + timeoutMs;
-    while (this.#source.pending()) {
+    while (this.#source?.pending() === true) {
       if (performance.now() > deadline) return false;
       await sleep(20);
     }
@@ -189,7 +230,7 @@ export class Engine {
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#running;
-    await this.#source.close();
+    await this.#source?.close();
     await this.#warehouse?.close();
   }
 
@@ -205,7 +246,7 @@ export class Engine {
 async function newestLoadedUs(warehouse: Warehouse): Promise<number | undefined> {
   const us = warehouse.dialect.unixMicroseconds('max(received_at)');
   const [row] = await warehouse.query(
-    { sql: `SELECT ${us} AS newest FROM events`, params: {} },
+    { sql: `SELECT ${us} AS newest FROM ${warehouse.dialect.table('events')}`, params: {} },
     { timeoutMs: 10_000 },
   );
   return typeof row?.['newest'] === 'number' ? row['newest'] : undefined;

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { EventLine } from '../event/line.ts';
 import { StoreError } from '../event/store-error.ts';
 import type { Delivery, Source } from '../transport/contract.ts';
-import type { DeadLetter, InsertResult, Warehouse } from '../warehouse/contract.ts';
+import type { DeadLetter, InsertResult, Sink } from '../warehouse/contract.ts';
 
 /** Bytes of lines in one batch, at most, but for a record that is larger alone. */
 const BATCH_BYTES_MAX = 64 * 1_024 * 1_024;
@@ -19,7 +19,7 @@ export interface LoaderObserver {
 
 export interface LoaderOptions {
   readonly source: Source;
-  readonly warehouse: Warehouse;
+  readonly sink: Sink;
   readonly eventsMax: number;
   /** Pause after a batch that was not full, so that the next one is worth its cost. */
   readonly intervalMs: number;
@@ -29,9 +29,9 @@ export interface LoaderOptions {
 }
 
 /**
- * Moves events from a source into the warehouse: receive, insert, acknowledge. One batch at a time. A store that
+ * Moves events from a source into a sink, the warehouse as a rule: receive, insert, acknowledge. One batch at a time. A store that
  * is away is tried again for ever, with a growing pause; what waits is bounded by the source. A batch that
- * the warehouse rejects is searched for the lines it rejects; those become dead letters, the rest is inserted.
+ * the sink rejects is searched for the lines it rejects; those become dead letters, the rest is inserted.
  */
 export class Loader {
   readonly #options: LoaderOptions;
@@ -84,7 +84,7 @@ export class Loader {
   }
 
   async #insert(delivery: Delivery, corrupt: readonly DeadLetter[]) {
-    const { warehouse, nowUs } = this.#options;
+    const { sink, nowUs } = this.#options;
     const batch = {
       lines: delivery.lines,
       deadLetters: corrupt,
@@ -92,26 +92,26 @@ export class Loader {
       nowUs: nowUs(),
     };
     try {
-      return { result: await warehouse.insert(batch), deadLetters: corrupt };
+      return { result: await sink.insert(batch), deadLetters: corrupt };
     } catch (error) {
       if (!(error instanceof StoreError) || error.code !== 'rejected') throw error;
       const rejected = new Map<EventLine, string>();
-      await findRejected(warehouse, delivery.lines, error.message, rejected);
+      await findRejected(sink, delivery.lines, error.message, rejected);
       const lines = delivery.lines.filter((line) => !rejected.has(line));
       const letters = [...rejected].map(([body, detail]) => ({ reason: 'rejected' as const, detail, body }));
       const deadLetters = [...corrupt, ...letters];
-      return { result: await warehouse.insert({ ...batch, lines, deadLetters }), deadLetters };
+      return { result: await sink.insert({ ...batch, lines, deadLetters }), deadLetters };
     }
   }
 
   async #recover(error: unknown): Promise<void> {
-    const { warehouse, observer } = this.#options;
+    const { sink, observer } = this.#options;
     const failure =
       error instanceof StoreError ? error : new StoreError('unavailable', String(error), { cause: error });
     observer.failed(failure);
     if (failure.code !== 'closed' && failure.code !== 'corrupt') return;
-    await warehouse.close().catch(() => undefined);
-    await warehouse.open().catch((reason: unknown) => observer.failed(reason as StoreError));
+    await sink.close().catch(() => undefined);
+    await sink.open().catch((reason: unknown) => observer.failed(reason as StoreError));
   }
 }
 
@@ -121,7 +121,7 @@ function backoffMs(failures: number): number {
 
 /** Halves the lines until each rejected one is alone. At most two checks for each halving and rejected line. */
 async function findRejected(
-  warehouse: Warehouse,
+  sink: Sink,
   lines: readonly EventLine[],
   detail: string,
   found: Map<EventLine, string>,
@@ -133,10 +133,10 @@ async function findRejected(
   const middle = Math.ceil(lines.length / 2);
   for (const half of [lines.slice(0, middle), lines.slice(middle)]) {
     try {
-      await warehouse.check(half);
+      await sink.check(half);
     } catch (error) {
       if (!(error instanceof StoreError) || error.code !== 'rejected') throw error;
-      await findRejected(warehouse, half, error.message, found);
+      await findRejected(sink, half, error.message, found);
     }
   }
 }

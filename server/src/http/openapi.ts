@@ -64,7 +64,8 @@ const BODY_PROBLEMS = [
   'body-too-large',
   'unsupported-media-type',
   'unsupported-encoding',
-  'journal-unavailable',
+  'storage-unavailable',
+  'outcome-unknown',
   'server-busy',
 ] as const;
 
@@ -201,10 +202,10 @@ const OPERATION = {
       tags: ['Operation'],
       security: [{}],
       responses: {
-        200: answer('They are.', 'Ready', { status: 'ready', journal: 'open', warehouse: 'open' }),
+        200: answer('They are.', 'Ready', { status: 'ready', ingest: 'open', warehouse: 'open' }),
         503: answer('The server is shutting down.', 'Ready', {
           status: 'draining',
-          journal: 'closed',
+          ingest: 'closed',
           warehouse: 'open',
         }),
       },

@@ -68,10 +68,17 @@ export const PROBLEMS = {
     'Something went wrong',
     'This is a fault of Daybook; look for the request_id in the log.',
   ),
-  'journal-unavailable': kind(
+  'storage-unavailable': kind(
     503,
     'Events cannot be stored right now',
     'Nothing was stored. Wait for Retry-After, then send the same request again.',
+    true,
+  ),
+  'outcome-unknown': kind(
+    503,
+    'It is not known whether the events were stored',
+    'Some or all of them may be. Wait for Retry-After, then send the same request again: events that carry an ' +
+      'event_id are not counted twice.',
     true,
   ),
   'warehouse-unavailable': kind(

@@ -115,6 +115,6 @@ export const READY = z.strictObject({
   status: z
     .enum(['ready', 'degraded', 'draining'])
     .describe('degraded: events are taken, reports are not available.'),
-  journal: z.enum(['open', 'closed']),
+  ingest: z.enum(['open', 'closed']),
   warehouse: z.enum(['open', 'opening', 'unavailable']),
 });

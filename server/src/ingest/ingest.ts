@@ -55,7 +55,7 @@ export class Ingest {
 
   /**
    * One event, as parsed.
-   * @throws Problem invalid-event, journal-unavailable
+   * @throws Problem invalid-event, storage-unavailable
    */
   async event(value: unknown, escaped: boolean): Promise<void> {
     const { meter } = this.#options;
@@ -70,7 +70,7 @@ export class Ingest {
 
   /**
    * A batch: the good events are stored together, the bad ones reported.
-   * @throws Problem invalid-batch when none is good, journal-unavailable
+   * @throws Problem invalid-batch when none is good, storage-unavailable
    */
   async batch(items: readonly BatchItem[], escaped: boolean): Promise<BatchResult> {
     const { meter } = this.#options;
@@ -151,14 +151,23 @@ function describe(faults: readonly Fault[]): string {
   return first.pointer === '' ? first.detail : `${first.pointer.slice(1)}: ${first.detail}`;
 }
 
-/** What a client hears when the transport fails. Nothing was stored, so trying again is safe. */
+/** What a client hears when the transport fails. */
 function publishProblem(error: unknown): Problem {
   const code = error instanceof StoreError ? error.code : undefined;
   if (code === 'too-large')
     return new Problem('body-too-large', 'the transport cannot take so large a batch', {
       cause: error as Error,
     });
-  return new Problem('journal-unavailable', 'the events could not be stored; nothing of them was', {
+  if (code === 'timeout') {
+    return new Problem(
+      'outcome-unknown',
+      'the broker did not confirm the events in time; some may be stored',
+      {
+        cause: error,
+      },
+    );
+  }
+  return new Problem('storage-unavailable', 'the events could not be stored; nothing of them was', {
     cause: error,
   });
 }

@@ -90,11 +90,12 @@ function rangeParams({ from, to }: DailyQuery): Record<string, string> {
 /** The reporting timezone: one row a day is read, whatever is stored. */
 function fromRollups(dialect: Dialect, select: DailySelect): Statement {
   const project = dialect.param('project');
+  const daily = dialect.table('daily');
   return {
     sql: `
-WITH totals AS (SELECT CAST(coalesce(sum(new_users), 0) AS BIGINT) AS total_users FROM daily WHERE project = ${project}),
+WITH totals AS (SELECT CAST(coalesce(sum(new_users), 0) AS BIGINT) AS total_users FROM ${daily} WHERE project = ${project}),
 days AS (
-  SELECT day, active_users, new_users, sessions, session_duration_us FROM daily
+  SELECT day, active_users, new_users, sessions, session_duration_us FROM ${daily}
   WHERE project = ${project}${inRange(dialect, 'day', select)}
 )
 SELECT total_users, day, active_users, new_users, sessions, session_duration_us
@@ -109,21 +110,24 @@ function fromRows(dialect: Dialect, select: DailySelect): Statement {
   const byDay = (column: string) => dialect.localDay(column, 'timezone');
   const where = (column: string) => `project = ${project}${inRange(dialect, byDay(column), select)}`;
   const duration = dialect.microsecondsBetween('started_at', 'ended_at');
+  const [rows, users, sessions] = (['event_rows', 'users', 'sessions'] as const).map((name) =>
+    dialect.table(name),
+  );
   return {
     sql: `
-WITH totals AS (SELECT count(*) AS total_users FROM users WHERE project = ${project}),
+WITH totals AS (SELECT count(*) AS total_users FROM ${users} WHERE project = ${project}),
 active AS (
-  SELECT ${byDay('event_time')} AS day, count(DISTINCT user_id) AS active_users FROM events
+  SELECT ${byDay('event_time')} AS day, count(DISTINCT user_id) AS active_users FROM ${rows}
   WHERE ${where('event_time')} GROUP BY 1
 ),
 fresh AS (
-  SELECT ${byDay('first_seen_at')} AS day, count(*) AS new_users FROM users
+  SELECT ${byDay('first_seen_at')} AS day, count(*) AS new_users FROM ${users}
   WHERE ${where('first_seen_at')} GROUP BY 1
 ),
 started AS (
   SELECT ${byDay('started_at')} AS day, count(*) AS sessions,
     CAST(sum(${duration}) AS BIGINT) AS session_duration_us
-  FROM sessions WHERE ${where('started_at')} GROUP BY 1
+  FROM ${sessions} WHERE ${where('started_at')} GROUP BY 1
 ),
 days AS (
   SELECT active.day AS day, active_users, new_users, sessions, session_duration_us

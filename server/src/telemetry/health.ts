@@ -6,11 +6,11 @@ export const HEALTH = Symbol('Health');
 export interface HealthState {
   /** `degraded`: events are taken, reports are not available. */
   readonly status: 'ready' | 'degraded' | 'draining';
-  readonly journal: 'open' | 'closed';
+  readonly ingest: 'open' | 'closed';
   readonly warehouse: EngineStats['warehouse'];
 }
 
-/** Whether the server takes events. It does while the journal is open, whatever the warehouse does. */
+/** Whether the server takes events. It does until it shuts down, whatever the warehouse does. */
 export class Health {
   readonly #engine: () => Promise<EngineStats>;
   #draining = false;
@@ -30,7 +30,7 @@ export class Health {
   async state(): Promise<HealthState> {
     const stats = await this.#engine().catch(() => undefined);
     const warehouse = stats?.warehouse ?? 'unavailable';
-    if (this.#draining) return { status: 'draining', journal: 'closed', warehouse };
-    return { status: warehouse === 'open' ? 'ready' : 'degraded', journal: 'open', warehouse };
+    if (this.#draining) return { status: 'draining', ingest: 'closed', warehouse };
+    return { status: warehouse === 'open' ? 'ready' : 'degraded', ingest: 'open', warehouse };
   }
 }

@@ -4,11 +4,19 @@ import type { PublisherStats } from '../transport/contract.ts';
 
 /** Where the gauges look when metrics are scraped. */
 export interface MetricsSources {
+  /** The transport's name, which its gauges carry: `journal` or `pubsub`. */
+  readonly transport: string;
   readonly publisher: () => PublisherStats;
   readonly engine: () => Promise<EngineStats>;
   /** Unix milliseconds. */
   readonly now: () => number;
 }
+
+/** What a transport's events are, for the gauges' help. */
+const TRANSPORT_HOLDS: Readonly<Record<string, string>> = {
+  journal: 'Events acknowledged and not yet where they go on to.',
+  pubsub: 'Events on their way to Pub/Sub, not acknowledged yet.',
+};
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
@@ -40,12 +48,13 @@ export class Metrics {
     'daybook_loader_failures_total',
     'Inserts that failed and are tried again.',
   );
-  readonly #journalEvents = this.#gauge(
-    'daybook_journal_events',
-    'Events acknowledged and not yet in the warehouse.',
+  readonly #forwarded = this.#counter(
+    'daybook_events_forwarded_total',
+    'Events that went from the journal to Pub/Sub.',
   );
-  readonly #journalBytes = this.#gauge('daybook_journal_bytes', 'Bytes that they take on disk.');
-  readonly #waiting = this.#gauge('daybook_journal_waiting_requests', 'Requests that wait for the journal.');
+  readonly #transportEvents: Gauge;
+  readonly #transportBytes: Gauge;
+  readonly #waiting: Gauge;
   readonly #lag = this.#gauge(
     'daybook_loader_lag_seconds',
     'Age of the oldest event that is not in the warehouse; 0 when none waits.',
@@ -87,6 +96,14 @@ export class Metrics {
 
   constructor(sources: MetricsSources) {
     this.#sources = sources;
+    const { transport } = sources;
+    const holds = TRANSPORT_HOLDS[transport] ?? 'Events on their way.';
+    this.#transportEvents = this.#gauge(`daybook_${transport}_events`, holds);
+    this.#transportBytes = this.#gauge(`daybook_${transport}_bytes`, 'Bytes that they take.');
+    this.#waiting = this.#gauge(
+      `daybook_${transport}_waiting_requests`,
+      `Requests that wait for the ${transport}.`,
+    );
     collectDefaultMetrics({ register: this.#registry });
     this.#accepted.inc(0);
     for (const reason of ['rejected', 'corrupt']) this.#deadLetters.inc({ reason }, 0);
@@ -121,8 +138,8 @@ export class Metrics {
   async text(): Promise<string> {
     const { publisher, engine, now } = this.#sources;
     const { events, bytes, waiting } = publisher();
-    this.#journalEvents.set(events);
-    this.#journalBytes.set(bytes);
+    this.#transportEvents.set(events);
+    this.#transportBytes.set(bytes);
     this.#waiting.set(waiting);
     const stats = await engine().catch(() => undefined);
     this.#warehouseUp.set(stats?.warehouse === 'open' ? 1 : 0);
@@ -139,6 +156,7 @@ export class Metrics {
     this.#lag.set(age(stats.oldestWaitingUs));
     this.#freshness.set(age(stats.newestLoadedUs));
     raise(this.#inserted, stats.inserted);
+    raise(this.#forwarded, stats.forwarded);
     raise(this.#duplicates, stats.duplicates);
     raise(this.#failures, stats.failures);
     for (const [reason, count] of Object.entries(stats.deadLetters))

@@ -23,9 +23,8 @@ export interface PublisherStats {
  * Where accepted events go first.
  *
  * `publish` resolves only when every line of the batch is durable: a crash of this process or of the
- * machine after that moment cannot lose it. When it rejects, the caller must answer that nothing was
- * stored; the batch may still turn out stored if the error is `timeout`, never otherwise. A batch is
- * all or nothing.
+ * machine after that moment cannot lose it. When it rejects, nothing of the batch was stored, unless the error is
+ * `timeout`: then some or all of it may be, and only sending it again with the same event ids is safe.
  *
  * It may be called many times concurrently; commits are shared. It never retries and never blocks the
  * thread for longer than it takes to copy the lines. The lines belong to the publisher until it settles.
@@ -41,6 +40,14 @@ export interface Publisher {
   publish(lines: readonly EventLine[], options?: { signal?: AbortSignal }): Promise<void>;
   stats(): PublisherStats;
   close(): Promise<void>;
+}
+
+/** A publisher that can be the end of store and forward: events come to it out of the journal. */
+export interface ForwardingPublisher extends Publisher {
+  /** Rejects as `publish` would reject the lines for good (`rejected`); sends nothing. */
+  check(lines: readonly EventLine[]): Promise<void>;
+  /** Resolves when what can be no event is kept where dead letters are read, with its reason. */
+  publishDeadLetters(letters: readonly { readonly detail: string; readonly body: string }[]): Promise<void>;
 }
 
 /** A part of the store that could not be read back. It is reported as a dead letter, never dropped silently. */

@@ -50,9 +50,12 @@ export interface RollupFault {
   readonly rows: number;
 }
 
-/** One slice of an export: everything received in a range of days, written to a file. */
+/** How an export is written. */
+export type ExportFormat = 'ndjson' | 'csv' | 'parquet';
+
+/** One slice of an export: everything that happened in a range of days, written to a file. */
 export interface ExportSlice {
-  readonly format: 'ndjson' | 'csv' | 'parquet';
+  readonly format: ExportFormat;
   /** First and last day, YYYY-MM-DD in the reporting timezone, both included; absent is without bound. */
   readonly from?: string;
   readonly to?: string;
@@ -61,10 +64,22 @@ export interface ExportSlice {
 
 /** What an engine can do; read by the conformance suite and by the features that need it. */
 export interface WarehouseSupports {
-  /** `insert` is atomic with the position: a crash between insert and ack cannot repeat a batch. */
-  readonly atomicPosition: boolean;
-  /** `backup`, `exportTo` and `verify` work. */
-  readonly maintenance: boolean;
+  /** `insert`, `check` and `positions` work; else the transport delivers into the warehouse by itself. */
+  readonly insert: boolean;
+  /** `backup` works; else the engine's operator keeps the copies. */
+  readonly backup: boolean;
+  readonly exportFormats: readonly ExportFormat[];
+  /** For how long a result may be shown, in milliseconds; absent: until the next insert. */
+  readonly resultsKeptMs?: number;
+}
+
+/** Where the loader puts what it receives: a warehouse, or a transport that goes on. See `Warehouse` for the promises. */
+export interface Sink {
+  open(): Promise<void>;
+  insert(batch: InsertBatch): Promise<InsertResult>;
+  /** Does all that `insert` would do with the lines and undoes it: rejects as `insert` would, stores nothing. */
+  check(lines: readonly EventLine[]): Promise<void>;
+  close(): Promise<void>;
 }
 
 /**
@@ -77,23 +92,19 @@ export interface WarehouseSupports {
  *
  * Errors are `StoreError`s: `rejected` (the batch has a line that will never be taken: split it),
  * `unavailable` and `timeout` (try the same batch later), `closed` and `corrupt` (close, open, then try
- * again). No driver retries, batches, times or logs; that is the loader's.
+ * again). What an engine does not support it rejects with `rejected`. No driver retries, batches, times or logs;
+ * that is the loader's.
  */
-export interface Warehouse {
+export interface Warehouse extends Sink {
   readonly name: string;
   readonly dialect: Dialect;
   readonly supports: WarehouseSupports;
-  open(): Promise<void>;
   /** The last stored position of every source. */
   positions(): Promise<readonly Position[]>;
-  insert(batch: InsertBatch): Promise<InsertResult>;
-  /** Does all that `insert` would do with the lines and undoes it: rejects as `insert` would, stores nothing. */
-  check(lines: readonly EventLine[]): Promise<void>;
   query(statement: Statement, options: QueryOptions): Promise<readonly Row[]>;
   /** Recomputes every rollup from the rows and compares; an empty list is what should come. */
   verify(): Promise<readonly RollupFault[]>;
   /** Writes a consistent copy into the directory. No insert runs meanwhile. */
   backup(directory: string): Promise<void>;
   exportTo(slice: ExportSlice): Promise<void>;
-  close(): Promise<void>;
 }

@@ -1,9 +1,14 @@
+export type WarehouseTable =
+  'event_rows' | 'events' | 'users' | 'sessions' | 'user_days' | 'daily' | 'dead_letters';
+
 /**
  * What differs between the engines' SQL, as far as reports need it. Everything else in a report is
- * standard SQL and written once. Tables and columns have the same names on every engine:
+ * standard SQL and written once. Every engine has these tables or views, with these columns:
  *
- * - `events` (project, event_id, received_at, event_time, event_name, user_id, session_id, page, country,
- *   region, city, properties)
+ * - `event_rows` (project, event_id, received_at, event_time, event_name, user_id, session_id, page, country,
+ *   region, city, properties): events as they were delivered; where the transport delivers at least once, one may
+ *   stand twice, which minima, maxima and distinct users do not mind
+ * - `events`, the same columns: every event once
  * - `users` (project, user_id, first_seen_at)
  * - `sessions` (project, session_id, started_at, ended_at)
  * - `user_days` (project, day, user_id), days in the reporting timezone
@@ -11,6 +16,8 @@
  * - `dead_letters` (died_at, reason, detail, body)
  */
 export interface Dialect {
+  /** One of the tables above as it stands in the text. */
+  table(name: WarehouseTable): string;
   /** A named parameter as it stands in the text. */
   param(name: string): string;
   /** The calendar day of a UTC timestamp column in the timezone that the named parameter holds. */

@@ -1,8 +1,18 @@
+import type { BigqueryWarehouseOptions } from './bigquery/warehouse.ts';
 import type { DuckdbWarehouseOptions } from './duckdb/warehouse.ts';
 import type { Warehouse } from './contract.ts';
 
+/** Where events end up. */
+export type WarehouseOptions =
+  | ({ readonly driver: 'duckdb' } & DuckdbWarehouseOptions)
+  | ({ readonly driver: 'bigquery' } & BigqueryWarehouseOptions);
+
 /** Loads the driver of a warehouse and makes it, not yet open. No other engine's client is loaded. */
-export async function makeWarehouse(options: DuckdbWarehouseOptions): Promise<Warehouse> {
+export async function makeWarehouse(options: WarehouseOptions): Promise<Warehouse> {
+  if (options.driver === 'bigquery') {
+    const { BigqueryWarehouse } = await import('./bigquery/warehouse.ts');
+    return new BigqueryWarehouse(options);
+  }
   const { DuckdbWarehouse } = await import('./duckdb/warehouse.ts');
   return new DuckdbWarehouse(options);
 }

@@ -47,6 +47,17 @@ describe('QueryCache', () => {
     expect(await cache.get(statement(1), run)).toEqual([{ run: 2 }]);
   });
 
+  it('runs a statement again when its result is too old', async () => {
+    let nowMs = 0;
+    const cache = new QueryCache(60_000, () => nowMs);
+    const { run } = counted();
+    expect(await cache.get(statement(1), run)).toEqual([{ run: 1 }]);
+    nowMs = 59_999;
+    expect(await cache.get(statement(1), run)).toEqual([{ run: 1 }]);
+    nowMs = 60_000;
+    expect(await cache.get(statement(1), run)).toEqual([{ run: 2 }]);
+  });
+
   it('keeps no failure', async () => {
     const cache = new QueryCache();
     const { run } = counted();

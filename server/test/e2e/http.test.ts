@@ -400,12 +400,12 @@ describe('a full journal', () => {
     }
     expect(answer.status).toBe(503);
     expect(answer.headers['retry-after']).toBe('1');
-    expect(json(answer)).toMatchObject({ code: 'journal-unavailable', status: 503 });
+    expect(json(answer)).toMatchObject({ code: 'storage-unavailable', status: 503 });
     expect(answer.text).not.toMatch(/bytes|MDB|\.ts/);
     expect(accepted).toBeGreaterThan(0);
     const metrics = (await server.get('/metrics')).text;
     expect(metrics).toContain(`daybook_journal_events ${accepted}\n`);
-    expect(metrics).toContain('daybook_events_rejected_total{reason="journal-unavailable"} 1\n');
+    expect(metrics).toContain('daybook_events_rejected_total{reason="storage-unavailable"} 1\n');
     expect((await server.get('/analytics/daily')).status).toBe(200);
     expect((await server.get('/health/ready')).status).toBe(200);
   });

@@ -183,7 +183,7 @@ describe('a warehouse file that is garbage', () => {
     expect(ready.status).toBe(200);
     expect(JSON.parse(ready.text)).toMatchObject({
       status: 'degraded',
-      journal: 'open',
+      ingest: 'open',
       warehouse: 'unavailable',
     });
     const daily = await send(`${broken.url}/analytics/daily`);

@@ -88,7 +88,7 @@ describe.skipIf(why !== '')(`a full disk${why}`, () => {
         for (let tries = 0; refused.status === 200 && tries < 200; tries += 1) refused = await post(2_000);
         expect(refused.status, server.log()).toBe(503);
         expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
-        expect(JSON.parse(refused.text)).toMatchObject({ code: 'journal-unavailable' });
+        expect(JSON.parse(refused.text)).toMatchObject({ code: 'storage-unavailable' });
         expect(refused.text).not.toMatch(/ENOSPC|MDB_|No space|\.js/);
         for (let tries = 0; tries < 20; tries += 1) await post(tries % 2 === 0 ? 1 : 500);
         expect((await send(`${server.url}/health/live`)).status).toBe(200);

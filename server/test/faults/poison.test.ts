@@ -57,7 +57,7 @@ it('gives up only the lines that DuckDB rejects, each with its reason, and count
   const stop = new AbortController();
   const loader = new Loader({
     source: transport,
-    warehouse,
+    sink: warehouse,
     eventsMax: 500,
     intervalMs: 0,
     nowUs: () => 1_704_067_300_000_000,

@@ -6,6 +6,8 @@ export function dayOf(column: string, timezone: string): string {
 }
 
 export const duckdbDialect: Dialect = {
+  // Inserts are idempotent by event_id, so the rows are the events.
+  table: (name) => (name === 'event_rows' ? 'events' : name),
   param: (name) => `$${name}`,
   localDay: (column, timezoneParam) => dayOf(column, `$${timezoneParam}`),
   dateParam: (name) => `CAST($${name} AS DATE)`,

@@ -13,6 +13,7 @@ import type {
   Row,
   Statement,
   Warehouse,
+  WarehouseSupports,
 } from '../contract.ts';
 import { duckdbDialect } from './dialect.ts';
 import { duckdbError } from './errors.ts';
@@ -52,7 +53,11 @@ interface Opened {
 export class DuckdbWarehouse implements Warehouse {
   readonly name = 'duckdb';
   readonly dialect = duckdbDialect;
-  readonly supports = { atomicPosition: true, maintenance: true };
+  readonly supports: WarehouseSupports = {
+    insert: true,
+    backup: true,
+    exportFormats: ['ndjson', 'csv', 'parquet'],
+  };
   readonly #options: DuckdbWarehouseOptions;
   #opened: Opened | undefined;
   /** The writing connection serves one user at a time; this is the last one's end. */

@@ -1,0 +1,119 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Config } from '../config.ts';
+import type { Members, ProvisionStep } from '../google.ts';
+import { makePubsubClient, type PubsubClient } from '../transport/pubsub/client.ts';
+import { planPubsub } from '../transport/pubsub/provision.ts';
+import { makeBigqueryClient, type BigqueryClient } from '../warehouse/bigquery/client.ts';
+import { tableId } from '../warehouse/bigquery/names.ts';
+import { planBigquery, projectNumber } from '../warehouse/bigquery/provision.ts';
+
+export interface ProvisionOptions {
+  readonly dryRun?: boolean;
+  /** Email of the account that the subscriptions write as; default: Pub/Sub's own account. */
+  readonly writer?: string;
+  /** IAM member that the server runs as; default: its rights are given elsewhere. */
+  readonly server?: string;
+  readonly projectNumber?: string;
+}
+
+export interface GoogleClients {
+  readonly pubsub: PubsubClient;
+  readonly bigquery: BigqueryClient;
+}
+
+/** @throws Error when the configuration is not that of Google Cloud */
+export function googleClients({ warehouse, google }: Config): GoogleClients {
+  if (warehouse !== 'bigquery')
+    throw new Error('set DAYBOOK_WAREHOUSE=bigquery and GOOGLE_CLOUD_PROJECT first');
+  const { place, location, bigqueryEmulator: emulator } = google;
+  return {
+    pubsub: makePubsubClient(place.projectId),
+    bigquery: makeBigqueryClient({ projectId: place.projectId, location, emulator }),
+  };
+}
+
+/** Prints what is missing on Google Cloud, then makes it. What is there already is left as it is. */
+export async function provision(config: Config, options: ProvisionOptions): Promise<number> {
+  const clients = googleClients(config);
+  try {
+    const { projectId } = config.google.place;
+    const steps = await planAll(config, clients, await membersOf(config, clients.bigquery, options));
+    if (steps.length === 0) process.stdout.write(`nothing is missing in project ${projectId}\n`);
+    for (const { what, sql } of steps)
+      process.stdout.write(`+ ${what}\n${sql === undefined ? '' : indent(sql)}`);
+    if (options.dryRun === true || steps.length === 0) return 0;
+    await applyAll(steps, ({ what }) => process.stdout.write(`✓ ${what}\n`));
+    return 0;
+  } finally {
+    await clients.pubsub.close();
+  }
+}
+
+/** Tables come before the subscriptions that write them. */
+export async function planAll(
+  { google, timezone }: Config,
+  { pubsub, bigquery }: GoogleClients,
+  members: Members | undefined,
+): Promise<readonly ProvisionStep[]> {
+  const { place, location, topic } = google;
+  const rights = members === undefined ? {} : { members };
+  const whole = (name: 'table' | 'dead_letters_raw') =>
+    `${place.projectId}.${place.dataset}.${tableId(place, name)}`;
+  return [
+    ...(await planBigquery(bigquery, { place, location, timezone, ...rights })),
+    ...(await planPubsub(pubsub, {
+      projectId: place.projectId,
+      topic,
+      eventsTable: whole('table'),
+      deadLettersTable: whole('dead_letters_raw'),
+      ...rights,
+    })),
+  ];
+}
+
+/** Tries of a step; rights that were just given take some seconds until they hold everywhere. */
+const TRIES_MAX = 6;
+const RETRY_MS = 10_000;
+
+/** @throws Error that names the step which failed */
+export async function applyAll(
+  steps: readonly ProvisionStep[],
+  done: (step: ProvisionStep) => void,
+  pauseMs = RETRY_MS,
+): Promise<void> {
+  for (const step of steps) {
+    await applyOne(step, pauseMs);
+    done(step);
+  }
+}
+
+async function applyOne(step: ProvisionStep, pauseMs: number): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await step.apply();
+      return;
+    } catch (error) {
+      const { message } = error as Error;
+      const passes = /permission|denied|does not exist|not found/i.test(message);
+      if (attempt === TRIES_MAX || !passes) throw new Error(`${step.what}: ${message}`, { cause: error });
+      await sleep(pauseMs);
+    }
+  }
+}
+
+/** Who gets rights; nobody with an emulator, which has none to give. */
+export async function membersOf(
+  { google }: Config,
+  bigquery: BigqueryClient,
+  options: ProvisionOptions,
+): Promise<Members | undefined> {
+  if (google.pubsubEmulator || google.bigqueryEmulator) return undefined;
+  const number = options.projectNumber ?? (await projectNumber(bigquery));
+  const pubsubAgent = `serviceAccount:service-${number}@gcp-sa-pubsub.iam.gserviceaccount.com`;
+  const writer = options.writer === undefined ? pubsubAgent : `serviceAccount:${options.writer}`;
+  return { writer, pubsubAgent, ...(options.server === undefined ? {} : { server: options.server }) };
+}
+
+function indent(sql: string): string {
+  return `${sql.replaceAll(/^/gm, '    ')}\n`;
+}

@@ -1,0 +1,157 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DEFAULT_PROJECT } from '../access/keys.ts';
+import type { Config } from '../config.ts';
+import { bigqueryOptions, pubsubOptions } from '../drivers.ts';
+import { encodeLine } from '../event/line.ts';
+import { dailyReport, type DailyReport } from '../reports/daily.ts';
+import { PubsubPublisher } from '../transport/pubsub/publisher.ts';
+import { removePubsub } from '../transport/pubsub/provision.ts';
+import { removeBigquery } from '../warehouse/bigquery/provision.ts';
+import { BigqueryWarehouse } from '../warehouse/bigquery/warehouse.ts';
+import {
+  applyAll,
+  googleClients,
+  membersOf,
+  planAll,
+  type GoogleClients,
+  type ProvisionOptions,
+} from './gcp-provision.ts';
+
+/** Longest time until every event must be in the report, in milliseconds. */
+const WAIT_MAX_MS = 300_000;
+const POLL_MS = 2_000;
+
+const DAY_S = 86_400;
+const USERS = 20;
+
+/**
+ * Tries the whole way on a real project: makes topic, subscriptions, dataset and views of its own, sends events with
+ * duplicates and late ones among them, waits until the report holds them, compares it with what it must say, tells the
+ * latency and the bytes billed, and deletes what it made. 1 when the numbers differ or do not come.
+ */
+export async function smoke(base: Config, options: ProvisionOptions): Promise<number> {
+  const config = ownNames(base, randomBytes(3).toString('hex'));
+  const clients = googleClients(config);
+  const { place, topic } = config.google;
+  process.stdout.write(`topic ${topic}, dataset ${place.dataset}, in project ${place.projectId}\n`);
+  try {
+    const steps = await planAll(config, clients, await membersOf(config, clients.bigquery, options));
+    await applyAll(steps, ({ what }) => process.stdout.write(`✓ ${what}\n`));
+    return await sendAndCompare(config, clients);
+  } finally {
+    await removePubsub(clients.pubsub, topic);
+    await removeBigquery(clients.bigquery, place);
+    await clients.pubsub.close();
+    process.stdout.write('✓ deleted topic, subscriptions and dataset\n');
+  }
+}
+
+/** Names that no other use of the project has. */
+function ownNames(config: Config, tag: string): Config {
+  const { google } = config;
+  const place = { ...google.place, dataset: `${google.place.dataset}_smoke_${tag}` };
+  return {
+    ...config,
+    timezone: 'UTC',
+    google: { ...google, place, topic: `${google.topic}-smoke-${tag}`, stalenessMs: 0 },
+  };
+}
+
+async function sendAndCompare(config: Config, { bigquery }: GoogleClients): Promise<number> {
+  const publisher = new PubsubPublisher(pubsubOptions(config));
+  await publisher.open();
+  const nowS = Math.floor(Date.now() / 1_000);
+  await publisher.publish(events(nowS));
+  const sentMs = performance.now();
+  process.stdout.write('✓ the events are acknowledged\n');
+  await publisher.close();
+
+  const warehouse = new BigqueryWarehouse({ ...bigqueryOptions(config), makeClient: () => bigquery });
+  await warehouse.open();
+  const wanted = JSON.stringify(expected(nowS));
+  let got = '';
+  while (got !== wanted && performance.now() - sentMs < WAIT_MAX_MS) {
+    await sleep(POLL_MS);
+    got = JSON.stringify(await report(warehouse, nowS));
+  }
+  const seconds = ((performance.now() - sentMs) / 1_000).toFixed(1);
+  if (got !== wanted) {
+    process.stdout.write(`✗ after ${seconds} s the report is\n  ${got}\n  and must be\n  ${wanted}\n`);
+    return 1;
+  }
+  process.stdout.write(`✓ the report is exact ${seconds} s after the acknowledgement\n`);
+  process.stdout.write(`✓ ${await billed(bigquery, warehouse, nowS)} bytes billed for one daily report\n`);
+  return 0;
+}
+
+function report(
+  warehouse: BigqueryWarehouse,
+  nowS: number,
+  seen: (sql: string) => void = () => undefined,
+): Promise<DailyReport> {
+  const query = { date_format: 'iso', timezone: 'UTC' } as const;
+  const source = {
+    dialect: warehouse.dialect,
+    project: DEFAULT_PROJECT,
+    reportingTimezone: 'UTC',
+    query: (statement: Parameters<BigqueryWarehouse['query']>[0]) => {
+      seen(statement.sql);
+      return warehouse.query(statement, { timeoutMs: 60_000 });
+    },
+  };
+  return dailyReport(source, query, nowS * 1_000);
+}
+
+/** Asks the report's own statement once more, and BigQuery what it billed for it. */
+async function billed(
+  client: GoogleClients['bigquery'],
+  warehouse: BigqueryWarehouse,
+  nowS: number,
+): Promise<string> {
+  let sql = '';
+  await report(warehouse, nowS, (text) => (sql = text));
+  const [job] = await client.createQueryJob({
+    query: sql,
+    params: { project: DEFAULT_PROJECT },
+    useQueryCache: false,
+  });
+  await job.getQueryResults({});
+  const [metadata] = await job.getMetadata();
+  return metadata.statistics?.query?.totalBytesBilled ?? 'unknown';
+}
+
+/** Each user has a session of a minute today; every other one comes back late with one of yesterday; all twice. */
+function events(nowS: number): string[] {
+  const dayS = Math.floor(nowS / DAY_S) * DAY_S;
+  const lines = Array.from({ length: USERS }, (_, user) => {
+    const days = user % 2 === 0 ? [0, -1] : [0];
+    return days.flatMap((day) =>
+      [0, 60].map((offset) =>
+        encodeLine(
+          {
+            type: 'event',
+            event_name: 'smoke',
+            user_id: `user-${user}`,
+            session_id: `session-${user}-${day}`,
+            event_time: dayS + day * DAY_S + offset,
+            event_id: `event-${user}-${day}-${offset}`,
+          },
+          { project: DEFAULT_PROJECT, receivedAtUs: nowS * 1e6, newEventId: String },
+        ),
+      ),
+    );
+  }).flat();
+  return [...lines, ...lines];
+}
+
+function expected(nowS: number): DailyReport {
+  const day = (offset: number) => new Date((nowS + offset * DAY_S) * 1_000).toISOString().slice(0, 10);
+  const stats = (offset: number, active: number, fresh: number) => ({
+    date: day(offset),
+    average_session_duration: 60,
+    active_user_count: active,
+    new_user_count: fresh,
+  });
+  return { total_users: USERS, daily_stats: [stats(0, USERS, USERS / 2), stats(-1, USERS / 2, USERS / 2)] };
+}

@@ -1,0 +1,64 @@
+import { statfsSync } from 'node:fs';
+import type { Config } from './config.ts';
+import type { EngineOptions } from './delivery/engine.ts';
+import type { TransportOptions } from './transport/open.ts';
+import type { PubsubPublisherOptions } from './transport/pubsub/publisher.ts';
+import { bigqueryDialect } from './warehouse/bigquery/dialect.ts';
+import type { BigqueryWarehouseOptions } from './warehouse/bigquery/warehouse.ts';
+import type { Dialect } from './warehouse/dialect.ts';
+import { duckdbDialect } from './warehouse/duckdb/dialect.ts';
+
+/* Which drivers a configuration asks for, and what each is told of it. */
+
+/** Settings of the warehouse thread. */
+export function engineOptions(config: Config): EngineOptions {
+  const { dataDirectory: directory, journalBytesMax: bytesMax, loaderIntervalMs: intervalMs } = config;
+  const journal = { directory, bytesMax };
+  if (config.warehouse === 'duckdb') {
+    const { timezone, duckdbMemoryBytesMax: memoryBytesMax, duckdbThreads: threads } = config;
+    const warehouse = { driver: 'duckdb', directory, timezone, memoryBytesMax, threads } as const;
+    return { warehouse, journal, eventsMax: config.loaderEventsMax, intervalMs };
+  }
+  const warehouse = { driver: 'bigquery', ...bigqueryOptions(config) } as const;
+  const forward = config.journal ? { journal, forwardTo: pubsubOptions(config) } : {};
+  return { warehouse, ...forward, eventsMax: FORWARD_EVENTS_MAX, intervalMs };
+}
+
+/** Events that are taken out of the journal and sent on at a time. */
+const FORWARD_EVENTS_MAX = 10_000;
+
+export function bigqueryOptions({ google, timezone }: Config): BigqueryWarehouseOptions {
+  const { place, location, bytesBilledMax, stalenessMs, bigqueryEmulator: emulator } = google;
+  return { place, location, timezone, bytesBilledMax, stalenessMs, emulator };
+}
+
+/** Settings of the publisher that sends to Pub/Sub, from the server or out of its journal. */
+export function pubsubOptions({ google, journalWaitingMax }: Config): PubsubPublisherOptions {
+  return {
+    projectId: google.place.projectId,
+    topic: google.topic,
+    limits: { waitingMax: journalWaitingMax, bytesMax: google.bytesInFlightMax },
+    eventsMax: google.eventsInFlightMax,
+    timeoutMs: google.publishTimeoutMs,
+  };
+}
+
+/** Where events go first. */
+export function transportOptions(config: Config): TransportOptions {
+  if (!config.journal) return { driver: 'pubsub', ...pubsubOptions(config) };
+  return {
+    driver: 'journal',
+    directory: config.dataDirectory,
+    limits: { waitingMax: config.journalWaitingMax, bytesMax: config.journalBytesMax },
+    freeBytes: () => {
+      const { bavail, bsize } = statfsSync(config.dataDirectory);
+      return bavail * bsize;
+    },
+    freeBytesMin: config.diskFreeBytesMin,
+  };
+}
+
+/** The SQL that reports are written in. */
+export function dialectOf(config: Config): Dialect {
+  return config.warehouse === 'duckdb' ? duckdbDialect : bigqueryDialect(config.google.place);
+}

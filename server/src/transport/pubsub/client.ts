@@ -1,0 +1,58 @@
+import { loadGoogleClient, type IamPolicy } from '../../google.ts';
+
+/*
+ * What the driver uses of `@google-cloud/pubsub`, in its own terms: the package is installed only where Daybook runs on
+ * Google Cloud, so its types cannot be imported. The cloud tests compile the real client against these.
+ */
+
+export interface PubsubMessage {
+  readonly data: Buffer;
+  readonly attributes?: Record<string, string>;
+}
+
+export interface PubsubIam {
+  getPolicy(): Promise<[IamPolicy, ...unknown[]]>;
+  setPolicy(policy: IamPolicy): Promise<unknown>;
+}
+
+export interface PubsubTopic {
+  publishMessage(
+    message: PubsubMessage,
+    callback: (error?: Error | null, messageId?: string | null) => void,
+  ): void;
+  flush(): Promise<void>;
+  exists(): Promise<[boolean]>;
+  create(): Promise<unknown>;
+  createSubscription(name: string, options: object): Promise<unknown>;
+  delete(): Promise<unknown>;
+  readonly iam: PubsubIam;
+}
+
+export interface PubsubSubscription {
+  exists(): Promise<[boolean]>;
+  delete(): Promise<unknown>;
+  readonly iam: PubsubIam;
+}
+
+export interface TopicOptions {
+  readonly batching: {
+    readonly maxMessages: number;
+    readonly maxBytes: number;
+    readonly maxMilliseconds: number;
+  };
+  readonly gaxOpts: object;
+}
+
+export interface PubsubClient {
+  topic(name: string, options?: TopicOptions): PubsubTopic;
+  subscription(name: string): PubsubSubscription;
+  close(): Promise<void>;
+}
+
+/** Makes a client; it finds credentials by itself (Application Default Credentials) and honours PUBSUB_EMULATOR_HOST. */
+export function makePubsubClient(projectId: string): PubsubClient {
+  const { PubSub } = loadGoogleClient('@google-cloud/pubsub') as {
+    PubSub: new (options: object) => PubsubClient;
+  };
+  return new PubSub({ projectId });
+}

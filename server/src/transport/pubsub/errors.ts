@@ -1,0 +1,28 @@
+import { StoreError, type StoreErrorCode } from '../../event/store-error.ts';
+
+/**
+ * gRPC status → ours. https://grpc.github.io/grpc/core/md_doc_statuscodes.html
+ * The client has retried what may be retried before it reports. Where an attempt may have reached the broker before
+ * the connection broke, the outcome is unknown, which is what `timeout` says.
+ */
+export const PUBSUB_ERRORS: Readonly<Record<number, StoreErrorCode>> = {
+  1: 'timeout', // CANCELLED
+  2: 'timeout', // UNKNOWN
+  3: 'rejected', // INVALID_ARGUMENT
+  4: 'timeout', // DEADLINE_EXCEEDED
+  5: 'unavailable', // NOT_FOUND: the topic is missing
+  7: 'unavailable', // PERMISSION_DENIED
+  8: 'unavailable', // RESOURCE_EXHAUSTED: over a quota
+  10: 'timeout', // ABORTED
+  13: 'timeout', // INTERNAL
+  14: 'timeout', // UNAVAILABLE
+  16: 'unavailable', // UNAUTHENTICATED
+};
+
+/** An error of the client → ours; what is not a gRPC status happened before anything was sent. */
+export function pubsubError(error: unknown): StoreError {
+  if (error instanceof StoreError) return error;
+  const { code, message } = error as { code?: unknown; message?: string };
+  const known = typeof code === 'number' ? PUBSUB_ERRORS[code] : undefined;
+  return new StoreError(known ?? 'unavailable', `pubsub: ${message ?? String(error)}`, { cause: error });
+}

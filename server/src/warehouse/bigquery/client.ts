@@ -1,0 +1,82 @@
+import { loadGoogleClient, type IamPolicy } from '../../google.ts';
+
+/*
+ * What the driver uses of `@google-cloud/bigquery`, in its own terms: the package is installed only where Daybook runs
+ * on Google Cloud, so its types cannot be imported. The cloud tests compile the real client against these.
+ */
+
+export interface QueryJobOptions {
+  readonly query: string;
+  readonly params?: Record<string, string | number | null>;
+  /** Types of the parameters that are null; the client infers the others. */
+  readonly types?: Record<string, string>;
+  readonly labels?: Record<string, string>;
+  readonly maximumBytesBilled?: string;
+  readonly jobTimeoutMs?: number;
+  readonly dryRun?: boolean;
+  readonly useQueryCache?: boolean;
+}
+
+export interface BigqueryJob {
+  readonly metadata: { readonly statistics?: { readonly totalBytesProcessed?: string } };
+  getQueryResults(options: {
+    readonly wrapIntegers?: boolean;
+    readonly timeoutMs?: number;
+  }): Promise<[unknown[], ...unknown[]]>;
+  getMetadata(): Promise<
+    [{ readonly statistics?: { readonly query?: { readonly totalBytesBilled?: string } } }, ...unknown[]]
+  >;
+  cancel(): Promise<unknown>;
+}
+
+export interface TableMetadata {
+  readonly schema?: { readonly fields?: readonly { readonly name?: string; readonly type?: string }[] };
+  readonly description?: string;
+}
+
+export interface BigqueryTable {
+  getIamPolicy(): Promise<[IamPolicy, ...unknown[]]>;
+  getMetadata(): Promise<[TableMetadata, ...unknown[]]>;
+}
+
+/** https://cloud.google.com/bigquery/docs/reference/rest/v2/datasets#Dataset */
+export interface DatasetMetadata {
+  readonly access?: readonly {
+    readonly role?: string;
+    readonly userByEmail?: string;
+    readonly iamMember?: string;
+  }[];
+}
+
+export interface BigqueryDataset {
+  getMetadata(): Promise<[DatasetMetadata, ...unknown[]]>;
+  exists(): Promise<[boolean, ...unknown[]]>;
+  create(options: { readonly location: string; readonly description?: string }): Promise<unknown>;
+  delete(options: { readonly force: boolean }): Promise<unknown>;
+  table(id: string): BigqueryTable;
+}
+
+export interface BigqueryClient {
+  createQueryJob(options: QueryJobOptions): Promise<[BigqueryJob, ...unknown[]]>;
+  createQueryStream(options: QueryJobOptions): AsyncIterable<unknown>;
+  dataset(id: string): BigqueryDataset;
+  request(
+    options: { readonly uri: string },
+    callback: (error: Error | null, body?: unknown) => void,
+  ): unknown;
+}
+
+export interface BigqueryClientOptions {
+  readonly projectId: string;
+  readonly location: string;
+  /** An emulator: nothing asks it for credentials. */
+  readonly emulator: boolean;
+}
+
+/** Makes a client; it finds credentials by itself (Application Default Credentials) and honours BIGQUERY_EMULATOR_HOST. */
+export function makeBigqueryClient({ projectId, location, emulator }: BigqueryClientOptions): BigqueryClient {
+  const { BigQuery } = loadGoogleClient('@google-cloud/bigquery') as {
+    BigQuery: new (options: object) => BigqueryClient;
+  };
+  return new BigQuery({ projectId, location, ...(emulator ? { token: 'emulator' } : {}) });
+}

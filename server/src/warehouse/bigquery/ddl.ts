@@ -1,0 +1,72 @@
+import { DEAD_LETTER_COLUMNS, EVENT_COLUMNS, type Column } from './columns.ts';
+import { tableSql, type BigqueryPlace, type BigqueryTableName } from './names.ts';
+import { fingerprint, type ViewDefinition } from './views.ts';
+
+/* Every statement that makes or changes something, in GoogleSQL. */
+
+/**
+ * Partitioned by the day of arrival and not of the event: BigQuery takes rows into partitions of the last years only,
+ * and an event may be older than that. Clustered so that the rows of a project and a time lie together.
+ * https://cloud.google.com/bigquery/docs/streaming-data-into-bigquery#streaming_into_partitioned_tables
+ */
+export function createEventsTable(place: BigqueryPlace): string {
+  return `CREATE TABLE IF NOT EXISTS ${tableSql(place, 'table')} (
+${EVENT_COLUMNS.map((column) => `  ${definition(column)}`).join(',\n')}
+)
+PARTITION BY DATE(received_at)
+CLUSTER BY project, event_time
+OPTIONS (description = 'Events as Pub/Sub delivers them; one may stand twice, with the same event_id.')`;
+}
+
+export function createDeadLettersTable(place: BigqueryPlace): string {
+  return `CREATE TABLE IF NOT EXISTS ${tableSql(place, 'dead_letters_raw')} (
+${DEAD_LETTER_COLUMNS.map((column) => `  ${definition(column)}`).join(',\n')}
+)
+OPTIONS (description = 'Messages that could not be written into the table of events, with the reason.')`;
+}
+
+/** Columns are added as NULLABLE: the rows that are there have none of them. */
+export function addColumns(
+  place: BigqueryPlace,
+  name: BigqueryTableName,
+  columns: readonly Column[],
+): string {
+  const clauses = columns.map(
+    ({ name: added, type, description }) =>
+      `  ADD COLUMN IF NOT EXISTS ${definition({ name: added, type, description })}`,
+  );
+  return `ALTER TABLE ${tableSql(place, name)}\n${clauses.join(',\n')}`;
+}
+
+function definition({ name, type, required, description }: Column): string {
+  return `${name} ${type}${required === true ? ' NOT NULL' : ''} OPTIONS (description = ${literal(description)})`;
+}
+
+export function createView(place: BigqueryPlace, view: ViewDefinition): string {
+  const name = tableSql(place, view.name);
+  const description = `description = ${literal(`${view.description} (Daybook ${fingerprint(view)})`)}`;
+  if (!view.materialized) return `CREATE OR REPLACE VIEW ${name}\nOPTIONS (${description}) AS\n${view.sql}`;
+  const cluster = view.clusterBy === undefined ? '' : `CLUSTER BY ${view.clusterBy}\n`;
+  const options = `OPTIONS (enable_refresh = TRUE, refresh_interval_minutes = 30, ${description})`;
+  return `CREATE MATERIALIZED VIEW IF NOT EXISTS ${name}\n${cluster}${options} AS\n${view.sql}`;
+}
+
+export function dropView(place: BigqueryPlace, view: ViewDefinition): string {
+  return `DROP MATERIALIZED VIEW IF EXISTS ${tableSql(place, view.name)}`;
+}
+
+/** Gives a role on one table, or on the whole dataset where no table is named. */
+export function grantOn(
+  on: { readonly place: BigqueryPlace; readonly name?: BigqueryTableName },
+  role: string,
+  member: string,
+): string {
+  const { place, name } = on;
+  const target =
+    name === undefined ? `SCHEMA \`${place.projectId}.${place.dataset}\`` : `TABLE ${tableSql(place, name)}`;
+  return `GRANT \`${role}\` ON ${target} TO ${literal(member)}`;
+}
+
+function literal(text: string): string {
+  return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
+}

@@ -1,0 +1,45 @@
+import { StoreError, type StoreErrorCode } from '../../event/store-error.ts';
+
+/** BigQuery's reasons → ours. https://cloud.google.com/bigquery/docs/error-messages */
+export const BIGQUERY_REASONS: Readonly<Record<string, StoreErrorCode>> = {
+  accessDenied: 'unavailable',
+  backendError: 'unavailable',
+  billingNotEnabled: 'unavailable',
+  bytesBilledLimitExceeded: 'too-large',
+  internalError: 'unavailable',
+  invalid: 'rejected',
+  invalidQuery: 'rejected',
+  jobBackendError: 'unavailable',
+  jobInternalError: 'unavailable',
+  jobRateLimitExceeded: 'unavailable',
+  notFound: 'unavailable',
+  quotaExceeded: 'unavailable',
+  rateLimitExceeded: 'unavailable',
+  resourcesExceeded: 'too-large',
+  responseTooLarge: 'too-large',
+  stopped: 'timeout',
+  tableUnavailable: 'unavailable',
+  timeout: 'timeout',
+};
+
+/** What the client says of its own accord, and of the network. */
+const MESSAGES: readonly (readonly [RegExp, StoreErrorCode])[] = [
+  [/did not complete before|timed? ?out|ETIMEDOUT|deadline/i, 'timeout'],
+  [/ECONNREFUSED|ECONNRESET|ENOTFOUND|EAI_AGAIN|socket hang up/i, 'unavailable'],
+];
+
+interface ApiError {
+  readonly code?: number | string;
+  readonly message?: string;
+  readonly errors?: readonly { readonly reason?: string }[];
+}
+
+/** An error of the client → ours; `unavailable` where nothing is known of it, so that nothing is given up on a guess. */
+export function bigqueryError(error: unknown): StoreError {
+  if (error instanceof StoreError) return error;
+  const { message = String(error), errors = [], code } = error as ApiError;
+  const reason = errors.map((each) => BIGQUERY_REASONS[each.reason ?? '']).find((each) => each !== undefined);
+  const guess = MESSAGES.find(([pattern]) => pattern.test(message))?.[1];
+  const byStatus = code === 400 ? 'rejected' : 'unavailable';
+  return new StoreError(reason ?? guess ?? byStatus, `bigquery: ${message}`, { cause: error });
+}

@@ -1,0 +1,191 @@
+import { grants, type Members, type ProvisionStep } from '../../google.ts';
+import type { BigqueryClient, BigqueryTable, TableMetadata } from './client.ts';
+import { DEAD_LETTER_COLUMNS, EVENT_COLUMNS, type Column } from './columns.ts';
+import {
+  addColumns,
+  createDeadLettersTable,
+  createEventsTable,
+  createView,
+  dropView,
+  grantOn,
+} from './ddl.ts';
+import { tableId, type BigqueryPlace, type BigqueryTableName } from './names.ts';
+import { fingerprint, viewDefinitions } from './views.ts';
+
+export interface BigqueryProvisionOptions {
+  readonly place: BigqueryPlace;
+  readonly location: string;
+  readonly timezone: string;
+  /** Absent: rights are not looked at, as with an emulator. */
+  readonly members?: Members;
+}
+
+const WRITER_ROLE = 'roles/bigquery.dataEditor';
+const READER_ROLE = 'roles/bigquery.dataViewer';
+
+/** What is missing of dataset, tables, views and rights, in the order in which it has to be made. */
+export async function planBigquery(
+  client: BigqueryClient,
+  options: BigqueryProvisionOptions,
+): Promise<readonly ProvisionStep[]> {
+  const plan = new Plan(client, options);
+  await plan.dataset();
+  await plan.table('table', EVENT_COLUMNS, createEventsTable(options.place));
+  await plan.table('dead_letters_raw', DEAD_LETTER_COLUMNS, createDeadLettersTable(options.place));
+  await plan.views();
+  await plan.rights();
+  return plan.steps;
+}
+
+/** Deletes the dataset with everything in it. */
+export async function removeBigquery(client: BigqueryClient, place: BigqueryPlace): Promise<void> {
+  const dataset = client.dataset(place.dataset);
+  const [exists] = await dataset.exists();
+  if (exists) await dataset.delete({ force: true });
+}
+
+/**
+ * The number of the client's project, out of the name of BigQuery's own account in it.
+ * https://cloud.google.com/bigquery/docs/reference/rest/v2/projects/getServiceAccount
+ */
+export async function projectNumber(client: BigqueryClient): Promise<string> {
+  const { email } = await new Promise<{ email?: string }>((resolve, reject) => {
+    client.request({ uri: '/serviceAccount' }, (error, body) =>
+      error === null ? resolve(body as { email?: string }) : reject(error),
+    );
+  });
+  const number = /^bq-(\d+)@/.exec(email ?? '')?.[1];
+  if (number === undefined)
+    throw new Error('the number of the project cannot be found: give --project-number');
+  return number;
+}
+
+class Plan {
+  readonly steps: ProvisionStep[] = [];
+  readonly #client: BigqueryClient;
+  readonly #options: BigqueryProvisionOptions;
+
+  constructor(client: BigqueryClient, options: BigqueryProvisionOptions) {
+    this.#client = client;
+    this.#options = options;
+  }
+
+  async dataset(): Promise<void> {
+    const { place, location } = this.#options;
+    const dataset = this.#client.dataset(place.dataset);
+    const [exists] = await dataset.exists();
+    if (exists) return;
+    const what = `make dataset ${place.dataset} in ${location}`;
+    this.steps.push({ what, apply: () => dataset.create({ location }) });
+  }
+
+  /** A table that is there keeps its rows and columns; those that are missing are added, as NULLABLE. */
+  async table(name: BigqueryTableName, columns: readonly Column[], create: string): Promise<void> {
+    const { place } = this.#options;
+    const id = tableId(place, name);
+    const metadata = await metadataOf(this.#table(name));
+    if (metadata === undefined) {
+      this.#run(`make table ${id}`, create);
+      return;
+    }
+    const present = new Map(
+      (metadata.schema?.fields ?? []).map((field) => [field.name?.toLowerCase(), field.type]),
+    );
+    const missing = columns.filter((column) => !present.has(column.name));
+    for (const column of columns) checkType(id, column, present.get(column.name));
+    if (missing.length === 0) return;
+    const names = missing.map((column) => column.name).join(', ');
+    this.#run(`add to table ${id} the columns ${names}`, addColumns(place, name, missing));
+  }
+
+  async views(): Promise<void> {
+    const { place, timezone } = this.#options;
+    for (const view of viewDefinitions(place, timezone)) {
+      const id = tableId(place, view.name);
+      const metadata = await metadataOf(this.#table(view.name));
+      if (metadata?.description?.includes(fingerprint(view)) === true) continue;
+      const kind = view.materialized ? 'materialized view' : 'view';
+      // A materialized view cannot be changed, only made anew.
+      if (metadata !== undefined && view.materialized)
+        this.#run(`drop ${kind} ${id}, which is another`, dropView(place, view));
+      this.#run(`make ${kind} ${id}`, createView(place, view));
+    }
+  }
+
+  async rights(): Promise<void> {
+    const { place, members } = this.#options;
+    if (members === undefined) return;
+    for (const name of ['table', 'dead_letters_raw'] as const) {
+      const policy = await this.#table(name)
+        .getIamPolicy()
+        .then(
+          ([found]) => found,
+          () => ({}),
+        );
+      if (grants(policy, WRITER_ROLE, members.writer)) continue;
+      const what = `give ${WRITER_ROLE} on table ${tableId(place, name)} to ${members.writer}`;
+      this.#run(what, grantOn({ place, name }, WRITER_ROLE, members.writer));
+    }
+    if (members.server !== undefined) await this.#reader(members.server);
+  }
+
+  async #reader(server: string): Promise<void> {
+    const { place } = this.#options;
+    const [metadata] = await this.#client
+      .dataset(place.dataset)
+      .getMetadata()
+      .catch(() => [{ access: [] }] as const);
+    const email = server.replace(/^[a-zA-Z]+:/, '');
+    const known = (metadata.access ?? []).some(
+      ({ role, userByEmail, iamMember }) =>
+        (userByEmail === email || iamMember === server) && (role === 'READER' || role === READER_ROLE),
+    );
+    if (known) return;
+    this.#run(
+      `give ${READER_ROLE} on dataset ${place.dataset} to ${server}`,
+      grantOn({ place }, READER_ROLE, server),
+    );
+  }
+
+  #run(what: string, sql: string): void {
+    this.steps.push({
+      what,
+      sql,
+      apply: async () => {
+        const [job] = await this.#client.createQueryJob({ query: sql });
+        await job.getQueryResults({});
+      },
+    });
+  }
+
+  #table(name: BigqueryTableName): BigqueryTable {
+    const { place } = this.#options;
+    return this.#client.dataset(place.dataset).table(tableId(place, name));
+  }
+}
+
+/** A table's or view's metadata, or undefined when there is none. */
+export async function metadataOf(table: BigqueryTable): Promise<TableMetadata | undefined> {
+  try {
+    return (await table.getMetadata())[0];
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 404) return undefined;
+    throw error;
+  }
+}
+
+/** Names of a type in BigQuery's API, by ours. */
+const API_TYPES = {
+  STRING: ['STRING'],
+  INT64: ['INTEGER', 'INT64'],
+  TIMESTAMP: ['TIMESTAMP'],
+  JSON: ['JSON'],
+} as const;
+
+/** @throws Error when a column that is there cannot hold what is written into it */
+function checkType(table: string, { name, type }: Column, present: string | undefined): void {
+  if (present === undefined || (API_TYPES[type] as readonly string[]).includes(present)) return;
+  throw new Error(
+    `${table}.${name} is ${present} and must be ${type}: use another table, or change the column`,
+  );
+}

@@ -1,0 +1,39 @@
+import type { Statement } from '../contract.ts';
+import { tableSql, type BigqueryPlace } from './names.ts';
+
+/** What each materialized view must hold, said over the events, each once. */
+function expected(place: BigqueryPlace, timezone: string) {
+  const events = tableSql(place, 'events');
+  return {
+    users: `SELECT project, user_id, MIN(event_time) AS first_seen_at
+FROM ${events} WHERE user_id IS NOT NULL GROUP BY project, user_id`,
+    sessions: `SELECT project, session_id, MIN(event_time) AS started_at, MAX(event_time) AS ended_at
+FROM ${events} WHERE session_id IS NOT NULL GROUP BY project, session_id`,
+    user_days: `SELECT DISTINCT project, DATE(event_time, '${timezone}') AS day, user_id
+FROM ${events} WHERE user_id IS NOT NULL`,
+  } as const;
+}
+
+const COLUMNS = {
+  users: 'project, user_id, first_seen_at',
+  sessions: 'project, session_id, started_at, ended_at',
+  user_days: 'project, day, user_id',
+} as const;
+
+/**
+ * For each materialized view, the number of rows in which it and the events differ, either way. The events are read
+ * through the view that numbers them, which BigQuery cannot answer from a materialized view instead.
+ */
+export function verifyStatements(
+  place: BigqueryPlace,
+  timezone: string,
+): readonly (readonly [string, Statement])[] {
+  const should = expected(place, timezone);
+  return (['users', 'sessions', 'user_days'] as const).map((name) => {
+    const actual = `SELECT ${COLUMNS[name]} FROM ${tableSql(place, name)}`;
+    const sql = `WITH expected AS (${should[name]}), actual AS (${actual})
+SELECT (SELECT COUNT(*) FROM (SELECT * FROM expected EXCEPT DISTINCT SELECT * FROM actual))
+  + (SELECT COUNT(*) FROM (SELECT * FROM actual EXCEPT DISTINCT SELECT * FROM expected)) AS differing`;
+    return [name, { sql, params: {} }];
+  });
+}

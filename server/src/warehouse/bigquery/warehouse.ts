@@ -1,0 +1,190 @@
+import { createWriteStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import type { Position } from '../../event/position.ts';
+import { StoreError } from '../../event/store-error.ts';
+import type {
+  ExportSlice,
+  InsertResult,
+  QueryOptions,
+  RollupFault,
+  Row,
+  Statement,
+  Warehouse,
+  WarehouseSupports,
+} from '../contract.ts';
+import { makeBigqueryClient, type BigqueryClient, type QueryJobOptions } from './client.ts';
+import { bigqueryDialect } from './dialect.ts';
+import { bigqueryError } from './errors.ts';
+import { exportLines, exportQuery } from './export.ts';
+import { tableId, tableSql, type BigqueryPlace } from './names.ts';
+import { metadataOf } from './provision.ts';
+import { rowsOf } from './rows.ts';
+import { verifyStatements } from './verify.ts';
+import { fingerprint, viewDefinitions } from './views.ts';
+
+export interface BigqueryWarehouseOptions {
+  readonly place: BigqueryPlace;
+  readonly location: string;
+  /** Reporting timezone, an IANA name; that of the views. */
+  readonly timezone: string;
+  /** A query that would be billed for more bytes fails, and costs nothing. */
+  readonly bytesBilledMax: number;
+  /** For how long the answer to a statement may be shown again, in milliseconds. */
+  readonly stalenessMs: number;
+  /** Whether the client talks to an emulator, which asks for no credentials. */
+  readonly emulator: boolean;
+  /** For tests. Default: Google's client. */
+  readonly makeClient?: () => BigqueryClient;
+}
+
+/** Labels of every query, so that its cost can be told apart on the bill. */
+const LABELS = { app: 'daybook' } as const;
+
+/** Longest time of an export or of a comparison, in milliseconds. */
+const LONG_TIMEOUT_MS = 3_600_000;
+
+/**
+ * BigQuery, filled by a Pub/Sub subscription without code between: this driver only reads. Rollups are materialized
+ * views (`views.ts`), made by `daybook gcp provision`; `open` refuses views that are not those of this version and timezone.
+ */
+export class BigqueryWarehouse implements Warehouse {
+  readonly name = 'bigquery';
+  readonly dialect;
+  readonly supports: WarehouseSupports;
+  readonly #options: BigqueryWarehouseOptions;
+  #client: BigqueryClient | undefined;
+
+  constructor(options: BigqueryWarehouseOptions) {
+    this.#options = options;
+    this.dialect = bigqueryDialect(options.place);
+    this.supports = {
+      insert: false,
+      backup: false,
+      exportFormats: ['ndjson'],
+      resultsKeptMs: options.stalenessMs,
+    };
+  }
+
+  async open(): Promise<void> {
+    const { place, location, emulator, makeClient } = this.#options;
+    try {
+      const client = makeClient?.() ?? makeBigqueryClient({ projectId: place.projectId, location, emulator });
+      await this.#checkViews(client);
+      this.#client = client;
+    } catch (error) {
+      throw bigqueryError(error);
+    }
+  }
+
+  async #checkViews(client: BigqueryClient): Promise<void> {
+    const { place, timezone } = this.#options;
+    const dataset = client.dataset(place.dataset);
+    const stale = await Promise.all(
+      viewDefinitions(place, timezone).map(async (view) => {
+        const id = tableId(place, view.name);
+        const metadata = await metadataOf(dataset.table(id));
+        return metadata?.description?.includes(fingerprint(view)) === true ? [] : [id];
+      }),
+    );
+    const names = stale.flat();
+    if (names.length === 0) return;
+    throw new StoreError(
+      'unavailable',
+      `bigquery: ${names.join(', ')} in ${place.dataset} missing, or made for another timezone than ${timezone} or by ` +
+        'another version: run "daybook gcp provision"',
+    );
+  }
+
+  async query(statement: Statement, { timeoutMs, signal }: QueryOptions): Promise<readonly Row[]> {
+    const client = this.#use();
+    try {
+      const [job] = await client.createQueryJob(this.#jobOptions(statement, timeoutMs));
+      const cancel = () => void job.cancel().catch(() => undefined);
+      signal?.addEventListener('abort', cancel, { once: true });
+      try {
+        const [rows] = await job.getQueryResults({ wrapIntegers: true, timeoutMs });
+        return rowsOf(rows);
+      } catch (error) {
+        if (bigqueryError(error).code === 'timeout') cancel();
+        throw error;
+      } finally {
+        signal?.removeEventListener('abort', cancel);
+      }
+    } catch (error) {
+      throw bigqueryError(error);
+    }
+  }
+
+  #jobOptions({ sql, params }: Statement, timeoutMs: number): QueryJobOptions {
+    const nulls = Object.entries(params).filter(([, value]) => value === null);
+    return {
+      query: sql,
+      params: { ...params },
+      types: Object.fromEntries(nulls.map(([name]) => [name, 'STRING'])),
+      labels: LABELS,
+      maximumBytesBilled: String(this.#options.bytesBilledMax),
+      jobTimeoutMs: timeoutMs,
+    };
+  }
+
+  /** Compares what the materialized views say with the events themselves; reads the whole table. */
+  async verify(): Promise<readonly RollupFault[]> {
+    const faults: RollupFault[] = [];
+    for (const [rollup, statement] of verifyStatements(this.#options.place, this.#options.timezone)) {
+      const [row] = await this.query(statement, { timeoutMs: LONG_TIMEOUT_MS });
+      const rows = Number(row?.['differing'] ?? 0);
+      if (rows > 0) faults.push({ rollup, rows });
+    }
+    return faults;
+  }
+
+  async exportTo(slice: ExportSlice): Promise<void> {
+    const { place, timezone } = this.#options;
+    if (!this.supports.exportFormats.includes(slice.format)) {
+      throw new StoreError(
+        'rejected',
+        'bigquery: export as ndjson here; for CSV and Parquet use EXPORT DATA in BigQuery',
+      );
+    }
+    try {
+      const job = this.#jobOptions(exportQuery(place, timezone, slice), LONG_TIMEOUT_MS);
+      await pipeline(exportLines(this.#use().createQueryStream(job)), createWriteStream(slice.path));
+    } catch (error) {
+      throw bigqueryError(error);
+    }
+  }
+
+  backup(): Promise<void> {
+    return Promise.reject(unsupported(`copies are BigQuery's own: see table snapshots of ${this.#table()}`));
+  }
+
+  positions(): Promise<readonly Position[]> {
+    return Promise.reject(unsupported('the subscription writes, no loader'));
+  }
+
+  insert(): Promise<InsertResult> {
+    return Promise.reject(unsupported(`the subscription writes ${this.#table()}, no loader`));
+  }
+
+  check(): Promise<void> {
+    return Promise.reject(unsupported('the subscription writes, no loader'));
+  }
+
+  close(): Promise<void> {
+    this.#client = undefined;
+    return Promise.resolve();
+  }
+
+  #table(): string {
+    return tableSql(this.#options.place, 'table');
+  }
+
+  #use(): BigqueryClient {
+    if (this.#client === undefined) throw new StoreError('closed', 'bigquery: not open');
+    return this.#client;
+  }
+}
+
+function unsupported(why: string): StoreError {
+  return new StoreError('rejected', `bigquery: ${why}`);
+}
