@@ -1,6 +1,6 @@
 import { apiSchema, DEAD_LETTER_COLUMNS, EVENT_COLUMNS } from '../warehouse/bigquery/columns.ts';
 import { tableId } from '../warehouse/bigquery/names.ts';
-import { viewDefinitions } from '../warehouse/bigquery/views.ts';
+import { versionView, viewDefinitions } from '../warehouse/bigquery/views.ts';
 
 /** Names that Terraform fills in; `templatefile` reads `${...}`. */
 const PLACE = { projectId: '${project}', dataset: '${dataset}', table: '${table}' };
@@ -15,7 +15,7 @@ export function terraformFiles(): ReadonlyMap<string, string> {
     ['events.schema.json', json(apiSchema(EVENT_COLUMNS))],
     ['dead_letters_raw.schema.json', json(apiSchema(DEAD_LETTER_COLUMNS))],
   ]);
-  for (const { name, sql } of viewDefinitions(PLACE, TIMEZONE)) {
+  for (const { name, sql } of [...viewDefinitions(PLACE, TIMEZONE), versionView(PLACE, TIMEZONE)]) {
     files.set(`${tableId({ ...PLACE, table: '' }, name).slice(1)}.sql`, `${sql}\n`);
   }
   return files;

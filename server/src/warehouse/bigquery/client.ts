@@ -31,7 +31,6 @@ export interface BigqueryJob {
 
 export interface TableMetadata {
   readonly schema?: { readonly fields?: readonly { readonly name?: string; readonly type?: string }[] };
-  readonly description?: string;
 }
 
 export interface BigqueryTable {

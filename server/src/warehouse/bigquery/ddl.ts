@@ -1,6 +1,6 @@
 import { DEAD_LETTER_COLUMNS, EVENT_COLUMNS, type Column } from './columns.ts';
 import { tableSql, type BigqueryPlace, type BigqueryTableName } from './names.ts';
-import { fingerprint, type ViewDefinition } from './views.ts';
+import type { ViewDefinition } from './views.ts';
 
 /* Every statement that makes or changes something, in GoogleSQL. */
 
@@ -44,15 +44,11 @@ function definition({ name, type, required, description }: Column): string {
 
 export function createView(place: BigqueryPlace, view: ViewDefinition): string {
   const name = tableSql(place, view.name);
-  const description = `description = ${literal(`${view.description} (Daybook ${fingerprint(view)})`)}`;
+  const description = `description = ${literal(view.description)}`;
   if (!view.materialized) return `CREATE OR REPLACE VIEW ${name}\nOPTIONS (${description}) AS\n${view.sql}`;
   const cluster = view.clusterBy === undefined ? '' : `CLUSTER BY ${view.clusterBy}\n`;
   const options = `OPTIONS (enable_refresh = TRUE, refresh_interval_minutes = 30, ${description})`;
-  return `CREATE MATERIALIZED VIEW IF NOT EXISTS ${name}\n${cluster}${options} AS\n${view.sql}`;
-}
-
-export function dropView(place: BigqueryPlace, view: ViewDefinition): string {
-  return `DROP MATERIALIZED VIEW IF EXISTS ${tableSql(place, view.name)}`;
+  return `CREATE OR REPLACE MATERIALIZED VIEW ${name}\n${cluster}${options} AS\n${view.sql}`;
 }
 
 /** Gives a role on one table, or on the whole dataset where no table is named. */

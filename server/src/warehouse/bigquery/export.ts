@@ -16,12 +16,18 @@ FROM ${tableSql(place, 'events')}${where.length === 0 ? '' : ` WHERE ${where.joi
   };
 }
 
+/** A table from before may keep JSON in a STRING column, whose text TO_JSON_STRING quotes once more. */
+function parseProperties(text: unknown): unknown {
+  const value = typeof text === 'string' ? (JSON.parse(text) as unknown) : null;
+  return typeof value === 'string' ? (JSON.parse(value) as unknown) : value;
+}
+
 /** Rows of the query → NDJSON, absent fields left out. */
 export async function* exportLines(rows: AsyncIterable<unknown>): AsyncGenerator<string> {
   for await (const row of rows) {
     const { event_time_us: us, properties, ...fields } = row as Record<string, unknown>;
     const given = Object.entries(fields).filter(([, value]) => value !== null);
-    const parsed = typeof properties === 'string' ? (JSON.parse(properties) as unknown) : null;
+    const parsed = parseProperties(properties);
     const event = {
       type: 'event',
       ...Object.fromEntries(given),

@@ -17,6 +17,7 @@ const SUFFIXES = {
   daily: '_daily',
   dead_letters: '_dead_letters',
   dead_letters_raw: '_dead_letters_raw',
+  version: '_version',
 } as const;
 
 /** A table or view of the place; `table` is the one that the subscription writes. */

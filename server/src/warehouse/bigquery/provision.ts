@@ -1,16 +1,9 @@
 import { grants, type Members, type ProvisionStep } from '../../google.ts';
 import type { BigqueryClient, BigqueryTable, TableMetadata } from './client.ts';
 import { DEAD_LETTER_COLUMNS, EVENT_COLUMNS, type Column } from './columns.ts';
-import {
-  addColumns,
-  createDeadLettersTable,
-  createEventsTable,
-  createView,
-  dropView,
-  grantOn,
-} from './ddl.ts';
-import { tableId, type BigqueryPlace, type BigqueryTableName } from './names.ts';
-import { fingerprint, viewDefinitions } from './views.ts';
+import { addColumns, createDeadLettersTable, createEventsTable, createView, grantOn } from './ddl.ts';
+import { tableId, tableSql, type BigqueryPlace, type BigqueryTableName } from './names.ts';
+import { versionView, viewDefinitions, viewVersions, type ViewDefinition } from './views.ts';
 
 export interface BigqueryProvisionOptions {
   readonly place: BigqueryPlace;
@@ -100,16 +93,25 @@ class Plan {
 
   async views(): Promise<void> {
     const { place, timezone } = this.#options;
+    const made = await madeVersions(this.#client, place);
+    const wanted = viewVersions(timezone);
+    const steps = this.steps.length;
     for (const view of viewDefinitions(place, timezone)) {
       const id = tableId(place, view.name);
-      const metadata = await metadataOf(this.#table(view.name));
-      if (metadata?.description?.includes(fingerprint(view)) === true) continue;
+      const there = await this.#viewExists(view);
+      if (there && made.get(view.name) === wanted.get(view.name)) continue;
       const kind = view.materialized ? 'materialized view' : 'view';
-      // A materialized view cannot be changed, only made anew.
-      if (metadata !== undefined && view.materialized)
-        this.#run(`drop ${kind} ${id}, which is another`, dropView(place, view));
-      this.#run(`make ${kind} ${id}`, createView(place, view));
+      this.#run(`make ${kind} ${id}${there ? ', which is another' : ''}`, createView(place, view));
     }
+    if (this.steps.length === steps) return;
+    const version = versionView(place, timezone);
+    this.#run(`make view ${tableId(place, version.name)}`, createView(place, version));
+  }
+
+  /** A dry run costs nothing and finds what a query would. */
+  async #viewExists({ name }: ViewDefinition): Promise<boolean> {
+    const query = `SELECT * FROM ${tableSql(this.#options.place, name)}`;
+    return isThere(this.#client.createQueryJob({ query, dryRun: true }));
   }
 
   async rights(): Promise<void> {
@@ -164,14 +166,46 @@ class Plan {
   }
 }
 
-/** A table's or view's metadata, or undefined when there is none. */
-export async function metadataOf(table: BigqueryTable): Promise<TableMetadata | undefined> {
+/** View → the version that it was made in; empty where there is none yet. */
+export async function madeVersions(
+  client: BigqueryClient,
+  place: BigqueryPlace,
+): Promise<ReadonlyMap<string, string>> {
+  const query = `SELECT view_name, version FROM ${tableSql(place, 'version')}`;
+  try {
+    const [job] = await client.createQueryJob({ query });
+    const [rows] = await job.getQueryResults({});
+    return new Map(
+      (rows as { view_name: string; version: string }[]).map((row) => [row.view_name, row.version]),
+    );
+  } catch (error) {
+    if (isNotFound(error)) return new Map();
+    throw error;
+  }
+}
+
+async function metadataOf(table: BigqueryTable): Promise<TableMetadata | undefined> {
   try {
     return (await table.getMetadata())[0];
   } catch (error) {
-    if ((error as { code?: unknown }).code === 404) return undefined;
+    if (isNotFound(error)) return undefined;
     throw error;
   }
+}
+
+async function isThere(asked: Promise<unknown>): Promise<boolean> {
+  try {
+    await asked;
+    return true;
+  } catch (error) {
+    if (isNotFound(error)) return false;
+    throw error;
+  }
+}
+
+function isNotFound(error: unknown): boolean {
+  const { code, errors = [] } = error as { code?: unknown; errors?: readonly { reason?: string }[] };
+  return code === 404 || errors.some(({ reason }) => reason === 'notFound');
 }
 
 /** Names of a type in BigQuery's API, by ours. */
@@ -179,7 +213,8 @@ const API_TYPES = {
   STRING: ['STRING'],
   INT64: ['INTEGER', 'INT64'],
   TIMESTAMP: ['TIMESTAMP'],
-  JSON: ['JSON'],
+  // A string holds the same text.
+  JSON: ['JSON', 'STRING'],
 } as const;
 
 /** @throws Error when a column that is there cannot hold what is written into it */

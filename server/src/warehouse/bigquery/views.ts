@@ -105,7 +105,29 @@ FROM ${tableSql(place, 'dead_letters_raw')}`,
   ];
 }
 
-/** A short name of a definition, kept on the view, so that a change of it is noticed. */
-export function fingerprint(view: ViewDefinition): string {
-  return createHash('sha256').update(view.sql).digest('hex').slice(0, 16);
+/**
+ * The view that says which definitions the others were made from, so that a change of one is noticed: by another
+ * version of Daybook, or by another timezone.
+ */
+export function versionView(place: BigqueryPlace, timezone: string): ViewDefinition {
+  const rows = [...viewVersions(timezone)].map(
+    ([name, version]) => `SELECT '${name}' AS view_name, '${version}' AS version`,
+  );
+  return {
+    name: 'version',
+    materialized: false,
+    description: `What the views of ${place.table} were made from; made last.`,
+    sql: rows.join('\nUNION ALL '),
+  };
+}
+
+/** View → a short name of its definition, with the timezone; the same wherever the views lie. */
+export function viewVersions(timezone: string): ReadonlyMap<string, string> {
+  const anywhere = { projectId: 'project', dataset: 'dataset', table: 'table' };
+  return new Map(
+    viewDefinitions(anywhere, 'timezone').map(({ name, sql }) => {
+      const hash = createHash('sha256').update(sql).digest('hex').slice(0, 16);
+      return [name, `${hash} ${timezone}`];
+    }),
+  );
 }

@@ -16,11 +16,11 @@ import { makeBigqueryClient, type BigqueryClient, type QueryJobOptions } from '.
 import { bigqueryDialect } from './dialect.ts';
 import { bigqueryError } from './errors.ts';
 import { exportLines, exportQuery } from './export.ts';
-import { tableId, tableSql, type BigqueryPlace } from './names.ts';
-import { metadataOf } from './provision.ts';
+import { tableSql, type BigqueryPlace } from './names.ts';
+import { madeVersions } from './provision.ts';
 import { rowsOf } from './rows.ts';
 import { verifyStatements } from './verify.ts';
-import { fingerprint, viewDefinitions } from './views.ts';
+import { viewVersions } from './views.ts';
 
 export interface BigqueryWarehouseOptions {
   readonly place: BigqueryPlace;
@@ -78,20 +78,14 @@ export class BigqueryWarehouse implements Warehouse {
 
   async #checkViews(client: BigqueryClient): Promise<void> {
     const { place, timezone } = this.#options;
-    const dataset = client.dataset(place.dataset);
-    const stale = await Promise.all(
-      viewDefinitions(place, timezone).map(async (view) => {
-        const id = tableId(place, view.name);
-        const metadata = await metadataOf(dataset.table(id));
-        return metadata?.description?.includes(fingerprint(view)) === true ? [] : [id];
-      }),
-    );
-    const names = stale.flat();
-    if (names.length === 0) return;
+    const made = await madeVersions(client, place);
+    const others = [...viewVersions(timezone)].filter(([name, version]) => made.get(name) !== version);
+    if (others.length === 0) return;
+    const names = others.map(([name]) => name);
     throw new StoreError(
       'unavailable',
-      `bigquery: ${names.join(', ')} in ${place.dataset} missing, or made for another timezone than ${timezone} or by ` +
-        'another version: run "daybook gcp provision"',
+      `bigquery: views of ${tableSql(place, 'table')} are missing (${names.join(', ')}), or made for another timezone ` +
+        `than ${timezone} or by another version: run "daybook gcp provision"`,
     );
   }
 
