@@ -122,11 +122,11 @@ export class Engine {
     this.#inserted += result.inserted;
     this.#duplicates += result.duplicates;
     for (const { reason } of deadLetters) this.#deadLetters[reason] += 1;
-    const newest = delivery.lines.at(-1);
+    const newest = delivery.lines.last();
     if (newest !== undefined) this.#newestLoadedUs = receivedAtUs(newest) ?? this.#newestLoadedUs;
     this.#state = 'open';
     this.#reason = undefined;
-    this.#watch(delivery.lines.length, ms);
+    this.#watch(delivery.lines.count, ms);
   }
 
   #failed(error: StoreError): void {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { EventLines } from '../../event/lines.ts';
 import { describeWarehouse } from '../conformance.ts';
 import { DUCKDB_FILE, DuckdbWarehouse } from './warehouse.ts';
 
@@ -54,7 +55,12 @@ describe('DuckdbWarehouse.insert() of more than a row group', () => {
       session_id: `session-${id % 1_000}`,
     });
   const insert = (lines: readonly string[], end: number) =>
-    warehouse.insert({ lines, deadLetters: [], position: { source: 's', end }, nowUs: 1 });
+    warehouse.insert({
+      lines: EventLines.of(lines),
+      deadLetters: [],
+      position: { source: 's', end },
+      nowUs: 1,
+    });
   const rows = async (sql: string) => await warehouse.query({ sql, params: {} }, { timeoutMs: 10_000 });
 
   it('leaves nothing when a line is rejected', async () => {
