@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Event } from '../src/event/event.ts';
 import { dailyReport, type DailyQuery } from '../src/reports/daily.ts';
+import { EventLines } from '../src/event/lines.ts';
 import { linesOf } from '../src/warehouse/conformance.ts';
 import type { Warehouse } from '../src/warehouse/contract.ts';
 import { DuckdbWarehouse } from '../src/warehouse/duckdb/warehouse.ts';
@@ -126,7 +127,7 @@ describe('the daily report', () => {
           for (const [index, batch] of batches.entries()) {
             end += batch.length;
             await warehouse.insert({
-              lines: linesOf(batch),
+              lines: EventLines.of(linesOf(batch)),
               deadLetters: [],
               position: { source: 'a', end },
               nowUs: 1,
@@ -154,7 +155,7 @@ describe('the daily report', () => {
     await inTemporary(async (directory) => {
       const warehouse = make(directory, 'UTC');
       await warehouse.open();
-      const lines = linesOf(GOLDEN_BATCHES.flat());
+      const lines = EventLines.of(linesOf(GOLDEN_BATCHES.flat()));
       await warehouse.insert({ lines, deadLetters: [], position: { source: 'a', end: 13 }, nowUs: 1 });
       for (const timezone of ['UTC', 'Asia/Kathmandu']) {
         const { total_users, daily_stats } = await report(warehouse, 'UTC', {
@@ -191,7 +192,12 @@ describe('DuckdbWarehouse.insert()', () => {
         let end = 0;
         for (const batch of GOLDEN_BATCHES) {
           end += batch.length;
-          const load = { lines: linesOf(batch), deadLetters: [], position: { source: 'a', end }, nowUs: 1 };
+          const load = {
+            lines: EventLines.of(linesOf(batch)),
+            deadLetters: [],
+            position: { source: 'a', end },
+            nowUs: 1,
+          };
           fault.armed = true;
           fault.count = 0;
           await warehouse.insert(load).catch((error: unknown) => {

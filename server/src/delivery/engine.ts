@@ -116,7 +116,7 @@ export class Engine {
       loaded: (delivery, result, deadLetters, ms) => {
         this.#forwarded += result.inserted;
         this.#count(deadLetters);
-        this.#watch(delivery.lines.length, ms);
+        this.#watch(delivery.lines.count, ms);
       },
       failed: (error) => {
         this.#failures += 1;
@@ -162,11 +162,11 @@ export class Engine {
     this.#inserted += result.inserted;
     this.#duplicates += result.duplicates;
     this.#count(deadLetters);
-    const newest = delivery.lines.at(-1);
+    const newest = delivery.lines.last();
     if (newest !== undefined) this.#newestLoadedUs = receivedAtUs(newest) ?? this.#newestLoadedUs;
     this.#state = 'open';
     this.#reason = undefined;
-    this.#watch(delivery.lines.length, ms);
+    this.#watch(delivery.lines.count, ms);
   }
 
   #failed(error: StoreError): void {

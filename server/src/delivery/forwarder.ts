@@ -1,4 +1,4 @@
-import type { EventLine } from '../event/line.ts';
+import type { EventLines } from '../event/lines.ts';
 import type { ForwardingPublisher } from '../transport/contract.ts';
 import type { InsertBatch, InsertResult, Sink } from '../warehouse/contract.ts';
 
@@ -21,7 +21,8 @@ export class Forwarder implements Sink {
     return this.#publisher.open();
   }
 
-  async insert({ lines, deadLetters }: InsertBatch): Promise<InsertResult> {
+  async insert({ lines: batch, deadLetters }: InsertBatch): Promise<InsertResult> {
+    const lines = batch.toArray();
     await this.#publisher.publishDeadLetters(deadLetters);
     for (let from = 0; from < lines.length; from += EVENTS_MAX) {
       await this.#publisher.publish(lines.slice(from, from + EVENTS_MAX));
@@ -29,8 +30,8 @@ export class Forwarder implements Sink {
     return { inserted: lines.length, duplicates: 0 };
   }
 
-  check(lines: readonly EventLine[]): Promise<void> {
-    return this.#publisher.check(lines);
+  check(lines: EventLines): Promise<void> {
+    return this.#publisher.check(lines.toArray());
   }
 
   close(): Promise<void> {

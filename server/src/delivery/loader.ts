@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EventLine } from '../event/line.ts';
+import { EventLines } from '../event/lines.ts';
 import { StoreError } from '../event/store-error.ts';
 import type { Delivery, Source } from '../transport/contract.ts';
 import type { DeadLetter, InsertResult, Sink } from '../warehouse/contract.ts';
@@ -55,7 +56,7 @@ export class Loader {
         });
         if (delivery === undefined) continue;
         await this.#load(delivery);
-        full = delivery.lines.length >= eventsMax / 2;
+        full = delivery.lines.count >= eventsMax / 2;
         failures = 0;
       } catch (error) {
         failures += 1;
@@ -96,8 +97,9 @@ export class Loader {
     } catch (error) {
       if (!(error instanceof StoreError) || error.code !== 'rejected') throw error;
       const rejected = new Map<EventLine, string>();
-      await findRejected(sink, delivery.lines, error.message, rejected);
-      const lines = delivery.lines.filter((line) => !rejected.has(line));
+      const all = delivery.lines.toArray();
+      await findRejected(sink, all, error.message, rejected);
+      const lines = EventLines.of(all.filter((line) => !rejected.has(line)));
       const letters = [...rejected].map(([body, detail]) => ({ reason: 'rejected' as const, detail, body }));
       const deadLetters = [...corrupt, ...letters];
       return { result: await sink.insert({ ...batch, lines, deadLetters }), deadLetters };
@@ -133,7 +135,7 @@ async function findRejected(
   const middle = Math.ceil(lines.length / 2);
   for (const half of [lines.slice(0, middle), lines.slice(middle)]) {
     try {
-      await sink.check(half);
+      await sink.check(EventLines.of(half));
     } catch (error) {
       if (!(error instanceof StoreError) || error.code !== 'rejected') throw error;
       await findRejected(sink, half, error.message, found);

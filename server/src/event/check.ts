@@ -62,10 +62,9 @@ function checkProperties(properties: object, escaped: boolean, faults: Fault[]):
   walk.value(properties, '/properties', 1);
   faults.push(...walk.faults);
   if (walk.faults.length > 0) return;
-  const text = JSON.stringify(properties);
   const { propertiesBytesMax } = EVENT_LIMITS;
-  // A UTF-16 unit takes at most three bytes, so short texts need no count.
-  const bytes = text.length * 3 <= propertiesBytesMax ? 0 : encoder.encode(text).byteLength;
+  const bytes =
+    walk.bytesMax <= propertiesBytesMax ? 0 : encoder.encode(JSON.stringify(properties)).byteLength;
   if (bytes > propertiesBytesMax) {
     faults.push({
       pointer: '/properties',
@@ -74,9 +73,20 @@ function checkProperties(properties: object, escaped: boolean, faults: Fault[]):
   }
 }
 
+const ESCAPED_IN_POINTER = /[~/]/;
+
+/** Most bytes that JSON takes for a number or a literal, with a comma. */
+const SCALAR_BYTES_MAX = 32;
+/** Most bytes that JSON takes for a UTF-16 unit of a string, as an escape. */
+const UNIT_BYTES_MAX = 6;
+/** Quotes, a colon and a comma, or brackets and a comma. */
+const AROUND_BYTES = 4;
+
 /** Walks properties once, within the limits on keys and depth, and stops at the first fault. */
 class PropertiesWalk {
   readonly faults: Fault[] = [];
+  /** What the properties cannot exceed as JSON, so that only large ones need be written to be counted. */
+  bytesMax = AROUND_BYTES;
   readonly #escaped: boolean;
   #keys = 0;
 
@@ -87,8 +97,12 @@ class PropertiesWalk {
   value(value: unknown, pointer: string, depth: number): void {
     if (this.faults.length > 0) return;
     if (typeof value === 'string') {
+      this.bytesMax += value.length * UNIT_BYTES_MAX + AROUND_BYTES;
       if (this.#escaped) checkString(value, pointer, this.faults);
-    } else if (typeof value === 'number') {
+      return;
+    }
+    this.bytesMax += SCALAR_BYTES_MAX;
+    if (typeof value === 'number') {
       this.#number(value, pointer);
     } else if (typeof value === 'object' && value !== null) {
       this.#container(value, pointer, depth);
@@ -111,15 +125,17 @@ class PropertiesWalk {
       for (let i = 0; i < value.length; i += 1) this.value(value[i], `${pointer}/${i}`, depth + 1);
       return;
     }
-    for (const [key, child] of Object.entries(value)) {
+    for (const key of Object.keys(value)) {
       this.#key(key, pointer);
-      this.value(child, `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`, depth + 1);
+      const part = ESCAPED_IN_POINTER.test(key) ? key.replaceAll('~', '~0').replaceAll('/', '~1') : key;
+      this.value((value as Record<string, unknown>)[key], `${pointer}/${part}`, depth + 1);
       if (this.faults.length > 0) return;
     }
   }
 
   #key(key: string, pointer: string): void {
     this.#keys += 1;
+    this.bytesMax += key.length * UNIT_BYTES_MAX + AROUND_BYTES;
     if (this.#keys > EVENT_LIMITS.propertiesKeysMax) {
       this.#fault(`must have at most ${EVENT_LIMITS.propertiesKeysMax} keys over all levels`);
     } else if (key === '__proto__') {

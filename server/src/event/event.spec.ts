@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { checkEvent } from './check.ts';
 import type { Event, JsonObject } from './event.ts';
@@ -56,6 +57,24 @@ describe('checkEvent()', () => {
     ]);
   });
 
+  it('counts the bytes of properties as JSON, whatever is in them', () => {
+    const { propertiesBytesMax } = EVENT_LIMITS;
+    const unit = fc.constantFrom('a', '"', '\u0001', 'ß', '€', '😀');
+    const text = unit.chain((char) => fc.nat(13_000).map((count) => char.repeat(count)));
+    const value = fc.oneof(
+      text,
+      fc.array(fc.constantFrom(-1.2345678901234e-300, null, true, ''), { maxLength: 2_000 }),
+    );
+    fc.assert(
+      fc.property(fc.dictionary(fc.string({ maxLength: 3 }), value, { maxKeys: 3 }), (properties) => {
+        fc.pre(!Object.hasOwn(properties, '__proto__'));
+        const bytes = Buffer.byteLength(JSON.stringify(properties));
+        const faults = checkEvent(event({ properties }), WINDOW, false);
+        expect(faults.length > 0).toBe(bytes > propertiesBytesMax);
+      }),
+    );
+  });
+
   it('holds the limits on properties', () => {
     const { propertiesDepthMax, propertiesKeysMax, propertiesBytesMax } = EVENT_LIMITS;
     expect(pointers({ properties: nested(propertiesDepthMax) })).toEqual([]);
@@ -90,6 +109,31 @@ describe('encodeLine()', () => {
       event_id: 'mine',
       event_id_given: true,
     });
+  });
+
+  it('writes what JSON.stringify would, whatever the text', () => {
+    const text = fc.string({ unit: 'binary', minLength: 1 });
+    const optional = { requiredKeys: [] };
+    const fields = fc.record({ event_name: text, user_id: text, session_id: text });
+    const more = fc.record({ event_id: text, page: text, country: text, region: text, city: text }, optional);
+    const properties = fc.record({ properties: fc.dictionary(text, fc.jsonValue()) }, optional);
+    fc.assert(
+      fc.property(fields, more, properties, (one, two, three) => {
+        const { type: _, event_id: id, ...rest } = event({ ...one, ...two, ...three });
+        const { event_name, user_id, session_id, page, country, region, city } = rest;
+        const names = { event_name, user_id, session_id, page, country, region, city };
+        const head = {
+          event_id: id ?? 'made',
+          event_id_given: id !== undefined,
+          project: 'p',
+          received_at: 7,
+        };
+        const plain = { ...head, event_time: 1.7e15, ...names, properties: rest.properties };
+        expect(
+          encodeLine({ type: 'event', ...rest, ...(id === undefined ? {} : { event_id: id }) }, receipt),
+        ).toBe(JSON.stringify(plain));
+      }),
+    );
   });
 
   it('is one line without the fields that are absent', () => {

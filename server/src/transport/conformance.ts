@@ -45,7 +45,7 @@ export function describeTransport(name: string, makeHarness: () => TransportHarn
     const drain = async () => {
       const lines: string[] = [];
       for (let delivery = await receive(7); delivery !== undefined; delivery = await receive(7)) {
-        lines.push(...delivery.lines);
+        lines.push(...delivery.lines.toArray());
         await delivery.ack();
       }
       return lines;
@@ -56,7 +56,11 @@ export function describeTransport(name: string, makeHarness: () => TransportHarn
     it('hands out what was published, in order', async () => {
       await publisher.publish([receipt('a'), receipt('b')]);
       await publisher.publish([receipt('c ä 😀 "\\n"')]);
-      expect((await receive())?.lines).toEqual([receipt('a'), receipt('b'), receipt('c ä 😀 "\\n"')]);
+      expect((await receive())?.lines.toArray()).toEqual([
+        receipt('a'),
+        receipt('b'),
+        receipt('c ä 😀 "\\n"'),
+      ]);
     });
 
     it('hands out each of many concurrent batches once', async () => {
@@ -79,7 +83,7 @@ export function describeTransport(name: string, makeHarness: () => TransportHarn
       await publisher.publish([receipt('a')]);
       (await receive())!.nack();
       const again = (await receive())!;
-      expect(again.lines).toEqual([receipt('a')]);
+      expect(again.lines.toArray()).toEqual([receipt('a')]);
       await again.ack();
       expect(await receive()).toBeUndefined();
     });
@@ -96,8 +100,8 @@ export function describeTransport(name: string, makeHarness: () => TransportHarn
 
     it('stops adding records at eventsMax', async () => {
       for (let index = 0; index < 10; index += 1) await publisher.publish([receipt(String(index))]);
-      expect((await receive(3))?.lines).toHaveLength(3);
-      expect((await receive(100))?.lines).toHaveLength(7);
+      expect((await receive(3))?.lines.count).toBe(3);
+      expect((await receive(100))?.lines.count).toBe(7);
     });
 
     it('counts what waits', async () => {
@@ -143,7 +147,7 @@ export function describeTransport(name: string, makeHarness: () => TransportHarn
       await open();
       await publisher.publish([receipt('c')]);
       const delivery = (await receive())!;
-      expect(delivery.lines).toEqual([receipt('a'), receipt('b'), receipt('c')]);
+      expect(delivery.lines.toArray()).toEqual([receipt('a'), receipt('b'), receipt('c')]);
       await delivery.ack();
       await close();
       await open();
@@ -162,7 +166,7 @@ export function describeTransport(name: string, makeHarness: () => TransportHarn
       ({ publisher, source } = harness.make());
       await publisher.open();
       await source.open([{ source: 'another', end: 99 }, position]);
-      expect((await receive())?.lines).toEqual([receipt('b')]);
+      expect((await receive())?.lines.toArray()).toEqual([receipt('b')]);
     });
   });
 }

@@ -1,4 +1,5 @@
 import type { EventLine } from '../event/line.ts';
+import type { EventLines } from '../event/lines.ts';
 import type { Position } from '../event/position.ts';
 
 /** What a publisher can hold. Beyond it, `publish` rejects with `unavailable` at once: it never queues without bound. */
@@ -57,14 +58,15 @@ export interface Damage {
 }
 
 /**
- * Events handed out by a source, oldest first. The lines belong to the receiver.
+ * Events handed out by a source, oldest first. The lines belong to the receiver: the source hands out bytes that it
+ * never writes to again, not a view of what it reads into.
  *
  * `ack` tells the source that everything up to `position` is stored elsewhere for good; the source may
  * delete it. `nack` hands the delivery back: the next `receive` starts before it again. One of the two is
  * called exactly once, and before the next `receive`.
  */
 export interface Delivery {
-  readonly lines: readonly EventLine[];
+  readonly lines: EventLines;
   readonly damaged: readonly Damage[];
   readonly position: Position;
   ack(): Promise<void>;

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GOLDEN_BATCHES, GOLDEN_DAILY, GOLDEN_EVENTS } from '../../test/fixtures/golden.ts';
 import type { Event } from '../event/event.ts';
 import { encodeLine } from '../event/line.ts';
+import { EventLines } from '../event/lines.ts';
 import type { Warehouse } from './contract.ts';
 
 /** What a driver gives the suite: an empty place to store things, and a way to spoil it. */
@@ -42,7 +43,12 @@ export function describeWarehouse(name: string, makeHarness: () => Promise<Wareh
 
     const insert = (lines: readonly string[]) => {
       end += lines.length;
-      return warehouse.insert({ lines, deadLetters: [], position: { source: SOURCE, end }, nowUs: 1 });
+      return warehouse.insert({
+        lines: EventLines.of(lines),
+        deadLetters: [],
+        position: { source: SOURCE, end },
+        nowUs: 1,
+      });
     };
     const insertGolden = async () => {
       for (const batch of GOLDEN_BATCHES) await insert(linesOf(batch));
@@ -93,7 +99,7 @@ export function describeWarehouse(name: string, makeHarness: () => Promise<Wareh
     });
 
     it('skips a batch whose position it has', async () => {
-      const lines = linesOf(GOLDEN_BATCHES[0]!);
+      const lines = EventLines.of(linesOf(GOLDEN_BATCHES[0]!));
       const position = { source: SOURCE, end: 4 };
       await warehouse.insert({ lines, deadLetters: [], position, nowUs: 1 });
       expect(await warehouse.insert({ lines, deadLetters: [], position, nowUs: 1 })).toEqual({
@@ -117,8 +123,8 @@ export function describeWarehouse(name: string, makeHarness: () => Promise<Wareh
     });
 
     it('check() rejects what insert() would, and stores nothing', async () => {
-      await warehouse.check(linesOf(GOLDEN_BATCHES[0]!));
-      await expect(warehouse.check(['nope'])).rejects.toMatchObject({ code: 'rejected' });
+      await warehouse.check(EventLines.of(linesOf(GOLDEN_BATCHES[0]!)));
+      await expect(warehouse.check(EventLines.of(['nope']))).rejects.toMatchObject({ code: 'rejected' });
       expect(await count('events')).toBe(0);
       expect(await count('daily')).toBe(0);
       expect(await warehouse.positions()).toEqual([]);
@@ -127,7 +133,7 @@ export function describeWarehouse(name: string, makeHarness: () => Promise<Wareh
     it('stores dead letters with their batch', async () => {
       const deadLetters = [{ reason: 'rejected' as const, detail: 'why', body: 'nope' }];
       await warehouse.insert({
-        lines: [],
+        lines: EventLines.of([]),
         deadLetters,
         position: { source: SOURCE, end: 1 },
         nowUs: 5_000_000,

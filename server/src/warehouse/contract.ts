@@ -1,4 +1,4 @@
-import type { EventLine } from '../event/line.ts';
+import type { EventLines } from '../event/lines.ts';
 import type { Position } from '../event/position.ts';
 import type { Dialect } from './dialect.ts';
 
@@ -14,7 +14,7 @@ export interface DeadLetter {
 
 /** What one insert stores, all or nothing. */
 export interface InsertBatch {
-  readonly lines: readonly EventLine[];
+  readonly lines: EventLines;
   readonly deadLetters: readonly DeadLetter[];
   /** Where the source stands after this batch; stored with the rows. */
   readonly position: Position;
@@ -78,7 +78,7 @@ export interface Sink {
   open(): Promise<void>;
   insert(batch: InsertBatch): Promise<InsertResult>;
   /** Does all that `insert` would do with the lines and undoes it: rejects as `insert` would, stores nothing. */
-  check(lines: readonly EventLine[]): Promise<void>;
+  check(lines: EventLines): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -87,6 +87,7 @@ export interface Sink {
  *
  * `insert` makes rows, rollups, dead letters and position visible and durable together, or nothing of
  * them. An event whose (project, event_id) is stored already is skipped, in this batch or any earlier.
+ * Lines come as bytes, which a driver passes on as they are where its engine takes files or streams.
  * A batch whose position is not beyond the stored one of the same source is skipped whole. One insert at a
  * time; queries run beside it and see the state before or after it, never between.
  *

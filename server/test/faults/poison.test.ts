@@ -64,7 +64,7 @@ it('gives up only the lines that DuckDB rejects, each with its reason, and count
     observer: {
       loaded: (delivery, _result, deadLetters) => {
         letters.push(...deadLetters);
-        seen += delivery.lines.length;
+        seen += delivery.lines.count;
         if (seen === lines.length) stop.abort();
       },
       failed: (error) => {

@@ -65,7 +65,7 @@ describe('LmdbSource', () => {
     const source = sourceOn(directory);
     await source.open([]);
     const delivery = (await source.receive(RECEIVE))!;
-    expect(delivery.lines).toEqual(['{"n":0}', '{"n":2}']);
+    expect(delivery.lines.toArray()).toEqual(['{"n":0}', '{"n":2}']);
     expect(delivery.damaged).toHaveLength(1);
     expect(delivery.damaged[0]!.reason).toContain('record 1');
     await delivery.ack();
@@ -103,11 +103,11 @@ describe('the journal', () => {
             await source.open([]);
           } else {
             const delivery = await source.receive(RECEIVE);
-            expect(delivery?.lines ?? []).toEqual(model.slice(0, delivery?.lines.length ?? 0));
+            expect(delivery?.lines.toArray() ?? []).toEqual(model.slice(0, delivery?.lines.count ?? 0));
             expect(delivery === undefined).toBe(model.length === 0);
             if (step === 'ack') {
               await delivery?.ack();
-              model.splice(0, delivery?.lines.length ?? 0);
+              model.splice(0, delivery?.lines.count ?? 0);
             } else delivery?.nack();
           }
           expect(publisher.stats().events).toBe(model.length);

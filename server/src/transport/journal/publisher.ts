@@ -1,4 +1,5 @@
 import type { EventLine } from '../../event/line.ts';
+import { countLines } from '../../event/lines.ts';
 import { StoreError } from '../../event/store-error.ts';
 import type { Publisher, PublisherLimits, PublisherStats } from '../contract.ts';
 import {
@@ -34,7 +35,10 @@ const RECORD_BYTES_MAX = 256 * 1_024;
 
 /** A batch that waits for its commit. */
 interface Waiting {
-  readonly lines: readonly EventLine[];
+  /** Its lines, joined by \n. */
+  readonly text: string;
+  readonly events: number;
+  /** Of the text, and one for what joins it to the next. */
   readonly bytes: number;
   readonly resolve: () => void;
   readonly reject: (error: StoreError) => void;
@@ -81,12 +85,12 @@ export class LmdbPublisher implements Publisher {
         new StoreError('unavailable', `journal: ${this.#waiting} requests are waiting already`),
       );
     }
-    let bytes = 0;
-    for (const line of lines) bytes += Buffer.byteLength(line) + 1;
+    const text = lines.length === 1 ? lines[0]! : lines.join('\n');
+    const bytes = Buffer.byteLength(text) + 1;
     this.#checkFill(store, bytes);
     if (this.#full !== undefined) return Promise.reject(new StoreError('unavailable', this.#full));
     return new Promise((resolve, reject) => {
-      this.#queue.push({ lines, bytes, resolve, reject });
+      this.#queue.push({ text, events: lines.length, bytes, resolve, reject });
       this.#waiting += 1;
       this.#waitingBytes += bytes;
       if (this.#committing) return;
@@ -108,12 +112,12 @@ export class LmdbPublisher implements Publisher {
 
   /** Writes the batches as one record, and settles them once it is durable or has failed. */
   async #commit(store: JournalStore, batches: readonly Waiting[]): Promise<void> {
-    const lines = batches.flatMap((batch) => batch.lines);
     const key = this.#nextKey;
-    this.#nextKey += lines.length;
+    for (const { events } of batches) this.#nextKey += events;
     let failure: StoreError | undefined;
     try {
-      if (!(await store.records.put(key, encodeRecord(lines)))) throw new Error('the put was not applied');
+      if (!(await store.records.put(key, encodeRecord(batches.map(({ text }) => text)))))
+        throw new Error('the put was not applied');
     } catch (error) {
       this.#bytesUntilCheck = 0;
       failure = await commitError(error);
@@ -194,7 +198,8 @@ async function commitError(error: unknown): Promise<StoreError> {
 function nextKey(store: JournalStore): number {
   for (const { key, value } of store.records.getRange({ reverse: true, limit: 1 })) {
     // An unreadable record has at most one event for every two bytes; the gap only has to be wide enough.
-    return key + (decodeRecord(value)?.length ?? value.length);
+    const chunk = decodeRecord(value);
+    return key + (chunk === undefined ? value.length : countLines(chunk));
   }
   return ackedEnd(store);
 }

@@ -1,7 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { EventLine } from '../../event/line.ts';
+import { countLines, EventLines, firstLine } from '../../event/lines.ts';
 import type { Position } from '../../event/position.ts';
 import type { Damage, Delivery, ReceiveOptions, Source, SourceStats } from '../contract.ts';
 import {
@@ -55,25 +55,28 @@ export class LmdbSource implements Source {
 
   #read(options: ReceiveOptions): Delivery | undefined {
     const store = this.#opened();
-    const lines: EventLine[] = [];
+    const chunks: Buffer[] = [];
+    let count = 0;
     const damaged: Damage[] = [];
     let bytes = 0;
     let end = this.#next;
     try {
       store.records.resetReadTxn();
       for (const { key, value } of store.records.getRange({ start: this.#next })) {
-        const record = decodeRecord(value);
-        if (record === undefined) {
+        const chunk = decodeRecord(value);
+        const lines = chunk === undefined ? 0 : countLines(chunk);
+        if (chunk === undefined) {
           damaged.push({
             reason: `journal record ${key}: checksum does not match`,
             body: value.toString('utf8'),
           });
         } else {
-          append(lines, record);
+          chunks.push(chunk);
+          count += lines;
         }
         bytes += value.length;
-        end = key + (record?.length ?? 1);
-        if (lines.length >= options.eventsMax || bytes >= options.bytesMax) break;
+        end = key + Math.max(lines, 1);
+        if (count >= options.eventsMax || bytes >= options.bytesMax) break;
       }
     } catch (error) {
       throw journalError(error);
@@ -82,7 +85,7 @@ export class LmdbSource implements Source {
     const from = this.#next;
     this.#next = end;
     return {
-      lines,
+      lines: new EventLines(chunks, count),
       damaged,
       position: { source: store.id, end },
       ack: () => this.#ack(store, end),
@@ -109,9 +112,9 @@ export class LmdbSource implements Source {
     const store = this.#opened();
     store.records.resetReadTxn();
     for (const { value } of store.records.getRange({ start: this.#next, limit: 1 })) {
-      const first = decodeRecord(value)?.[0];
-      if (first === undefined) return {};
-      const { received_at: receivedAtUs } = JSON.parse(first) as { received_at: number };
+      const chunk = decodeRecord(value);
+      if (chunk === undefined) return {};
+      const { received_at: receivedAtUs } = JSON.parse(firstLine(chunk)) as { received_at: number };
       return { oldestReceivedAtUs: receivedAtUs };
     }
     return {};
@@ -147,9 +150,4 @@ export class LmdbSource implements Source {
     if (this.#store === undefined) throw journalError(new Error('closed'));
     return this.#store;
   }
-}
-
-/** Adds items one by one: a spread of many thousands overflows the stack. */
-function append<T>(list: T[], items: readonly T[]): void {
-  for (const item of items) list.push(item);
 }

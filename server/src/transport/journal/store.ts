@@ -3,7 +3,6 @@ import { closeSync, openSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { open, type Database, type RootDatabase } from 'lmdb';
-import type { EventLine } from '../../event/line.ts';
 import { StoreError } from '../../event/store-error.ts';
 
 /*
@@ -125,21 +124,21 @@ function isDiskFull(error: unknown): boolean {
   return ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(String((error as NodeJS.ErrnoException).code));
 }
 
-/** Lines → a record's value. */
-export function encodeRecord(lines: readonly EventLine[]): Buffer {
-  const text = lines.length === 1 ? lines[0]! : lines.join('\n');
+/** Lines, or texts of several lines each, → a record's value. */
+export function encodeRecord(texts: readonly string[]): Buffer {
+  const text = texts.length === 1 ? texts[0]! : texts.join('\n');
   const record = Buffer.allocUnsafe(CRC_BYTES + Buffer.byteLength(text));
   record.write(text, CRC_BYTES, 'utf8');
   record.writeUInt32BE(crc32(record.subarray(CRC_BYTES)), 0);
   return record;
 }
 
-/** A record's value → its lines, or undefined when the checksum does not match. */
-export function decodeRecord(record: Buffer): EventLine[] | undefined {
+/** A record's value → its lines as one chunk of `EventLines`, or undefined when the checksum does not match. */
+export function decodeRecord(record: Buffer): Buffer | undefined {
   if (record.length <= CRC_BYTES) return undefined;
   const payload = record.subarray(CRC_BYTES);
   if (crc32(payload) !== record.readUInt32BE(0)) return undefined;
-  return payload.toString('utf8').split('\n');
+  return payload;
 }
 
 /** LMDB's codes → ours. Its messages start with the code's name or are the operating system's. */

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { EventLine } from '../../event/line.ts';
+import { EventLines } from '../../event/lines.ts';
 import type { Position } from '../../event/position.ts';
 import { StoreError } from '../../event/store-error.ts';
 import type {
@@ -62,7 +63,7 @@ export class MemoryTransport implements Publisher, Source {
     if (lines.length === 0) return undefined;
     const end = this.#next;
     return {
-      lines,
+      lines: EventLines.of(lines),
       damaged: [],
       position: { source: this.#source, end },
       ack: () => Promise.resolve(this.#drop(end)),

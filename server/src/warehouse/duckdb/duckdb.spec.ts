@@ -2,6 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { EventLines } from '../../event/lines.ts';
 import { describeWarehouse } from '../conformance.ts';
 import { DUCKDB_FILE, DuckdbWarehouse } from './warehouse.ts';
 
@@ -21,4 +23,63 @@ describeWarehouse('DuckDB', async () => {
     },
     cleanUp: async () => rmSync(directory, { recursive: true, force: true }),
   };
+});
+
+/** More events than DuckDB's row group: it writes full groups into the file before the transaction ends. */
+const ROW_GROUP = 122_880;
+const EVENTS = ROW_GROUP + 10_000;
+
+describe('DuckdbWarehouse.insert() of more than a row group', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'daybook-duckdb-'));
+  const warehouse = new DuckdbWarehouse({
+    directory,
+    timezone: 'UTC',
+    memoryBytesMax: 256 * 1_024 * 1_024,
+    threads: 2,
+  });
+  beforeAll(() => warehouse.open());
+  afterAll(async () => {
+    await warehouse.close();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  const line = (id: number, user = id) =>
+    JSON.stringify({
+      event_id: `id-${id}`,
+      event_id_given: true,
+      project: 'default',
+      received_at: 1,
+      event_time: 1_638_352_800_000_000 + id,
+      event_name: 'click',
+      user_id: `user-${user}`,
+      session_id: `session-${id % 1_000}`,
+    });
+  const insert = (lines: readonly string[], end: number) =>
+    warehouse.insert({
+      lines: EventLines.of(lines),
+      deadLetters: [],
+      position: { source: 's', end },
+      nowUs: 1,
+    });
+  const rows = async (sql: string) => await warehouse.query({ sql, params: {} }, { timeoutMs: 10_000 });
+
+  it('leaves nothing when a line is rejected', async () => {
+    const lines = [...Array.from({ length: EVENTS }, (_, id) => line(id)), '{}'];
+    await expect(insert(lines, 1)).rejects.toMatchObject({ code: 'rejected' });
+    expect(await rows('SELECT count(*) AS n FROM events')).toEqual([{ n: 0 }]);
+  });
+
+  it('keeps the first of each id, and drops what was stored before', async () => {
+    expect(await insert([line(5)], 1)).toEqual({ inserted: 1, duplicates: 0 });
+    const lines = Array.from({ length: EVENTS }, (_, id) => line(id));
+    const again = [line(0, -1), line(ROW_GROUP, -2), line(EVENTS - 1, -3)];
+    expect(await insert([...lines, ...again], 2)).toEqual({ inserted: EVENTS - 1, duplicates: 4 });
+    expect(
+      await rows(
+        'SELECT count(*) AS n, count(DISTINCT event_id) AS ids, count(DISTINCT user_id) AS users FROM events',
+      ),
+    ).toEqual([{ n: EVENTS, ids: EVENTS, users: EVENTS }]);
+    expect(await rows(`SELECT count(*) AS n FROM users WHERE user_id LIKE 'user--%'`)).toEqual([{ n: 0 }]);
+    expect(await warehouse.verify()).toEqual([]);
+  });
 });

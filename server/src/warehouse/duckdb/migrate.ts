@@ -1,9 +1,10 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { StoreError } from '../../event/store-error.ts';
 import { sql as initial } from './migrations/0001-initial.ts';
+import { sql as eventIdGiven } from './migrations/0002-event-id-given.ts';
 
 /** In order; the number of applied ones is the schema's version. Never edit one that was released: add one. */
-const MIGRATIONS: readonly string[] = [initial];
+const MIGRATIONS: readonly string[] = [initial, eventIdGiven];
 
 /** Brings the file's schema up to date, each step in a transaction. Errors: `corrupt` when the file is newer than us. */
 export async function migrate(connection: DuckDBConnection): Promise<void> {

@@ -42,9 +42,8 @@ export function rollupQueries(timezone: string): ReadonlyMap<string, string> {
 }
 
 /**
- * Statements that bring every rollup up to date with the rows in the temporary table `fresh`, which are new
- * and about to be (or just were) added to `events`. They read the rollups by joining from the large side to
- * the small one, so that DuckDB can skip what the batch cannot match.
+ * Statements that bring every rollup up to date with the rows in the temporary table `fresh`, which are new. They
+ * first find what changes, by joining the large rollup to the few keys of the batch, then write that alone.
  */
 export function rollupDeltas(timezone: string): readonly string[] {
   const day = (column: string) => reportingDay(column, timezone);
@@ -59,34 +58,31 @@ export function rollupDeltas(timezone: string): readonly string[] {
       key: 'session_id',
       columns: { started_at: 'min', ended_at: 'max' },
     }),
-    `CREATE OR REPLACE TEMP TABLE user_days_batch AS
-       SELECT DISTINCT project, ${day('event_time')} AS day, user_id FROM fresh`,
-    `CREATE OR REPLACE TEMP TABLE user_days_old AS
-       SELECT d.* FROM user_days d JOIN user_days_batch b USING (project, day, user_id)
-       WHERE d.day BETWEEN (SELECT min(day) FROM user_days_batch) AND (SELECT max(day) FROM user_days_batch)`,
-    `CREATE OR REPLACE TEMP TABLE user_days_new AS
-       SELECT * FROM user_days_batch ANTI JOIN user_days_old USING (project, day, user_id)`,
-    `INSERT INTO user_days SELECT project, day, user_id FROM user_days_new`,
-    `CREATE OR REPLACE TEMP TABLE daily_delta AS
+    `CREATE OR REPLACE TEMP TABLE user_days_added AS
+       WITH batch AS MATERIALIZED (SELECT DISTINCT project, ${day('event_time')} AS day, user_id FROM fresh)
+       SELECT b.* FROM batch b LEFT JOIN (
+         SELECT project, day, user_id, true AS known FROM user_days
+         WHERE day BETWEEN (SELECT min(day) FROM batch) AND (SELECT max(day) FROM batch)
+       ) USING (project, day, user_id) WHERE known IS NULL`,
+    `INSERT INTO user_days SELECT project, day, user_id FROM user_days_added`,
+    `MERGE INTO daily USING (
        SELECT project, day, sum(active) AS active, sum(new) AS new, sum(session) AS session, sum(us) AS us
        FROM (
-         SELECT project, day, 1 AS active, 0 AS new, 0 AS session, 0::BIGINT AS us FROM user_days_new
-         UNION ALL SELECT project, ${day('first_seen_at')}, 0, 1, 0, 0 FROM users_now
-         UNION ALL SELECT project, ${day('first_seen_at')}, 0, -1, 0, 0 FROM users_old
+         SELECT project, day, 1 AS active, 0 AS new, 0 AS session, 0::BIGINT AS us FROM user_days_added
+         UNION ALL SELECT project, ${day('first_seen_at')}, 0, 1, 0, 0 FROM users_changed
+         UNION ALL SELECT project, ${day('old_first_seen_at')}, 0, -1, 0, 0 FROM users_changed WHERE row IS NOT NULL
          UNION ALL SELECT project, ${day('started_at')}, 0, 0, 1,
-           date_diff('microseconds', started_at, ended_at) FROM sessions_now
-         UNION ALL SELECT project, ${day('started_at')}, 0, 0, -1,
-           -date_diff('microseconds', started_at, ended_at) FROM sessions_old
-       ) GROUP BY ALL`,
-    `INSERT INTO daily SELECT project, day, 0, 0, 0, 0 FROM daily_delta ANTI JOIN daily USING (project, day)`,
-    `UPDATE daily SET
+           date_diff('microseconds', started_at, ended_at) FROM sessions_changed
+         UNION ALL SELECT project, ${day('old_started_at')}, 0, 0, -1,
+           -date_diff('microseconds', old_started_at, old_ended_at) FROM sessions_changed WHERE row IS NOT NULL
+       ) GROUP BY ALL
+     ) AS d ON daily.project = d.project AND daily.day = d.day
+     WHEN MATCHED THEN UPDATE SET
        active_users = active_users + d.active,
        new_users = new_users + d.new,
        sessions = daily.sessions + d.session,
        session_duration_us = session_duration_us + d.us
-     FROM daily_delta d
-     WHERE daily.project = d.project AND daily.day = d.day
-       AND (d.active <> 0 OR d.new <> 0 OR d.session <> 0 OR d.us <> 0)`,
+     WHEN NOT MATCHED THEN INSERT VALUES (d.project, d.day, d.active, d.new, d.session, d.us)`,
   ];
 }
 
@@ -98,30 +94,27 @@ interface KeyedRollup {
 }
 
 /**
- * Keeps a rollup of one row a key. Leaves two temporary tables: `<table>_old`, the rows of the batch's keys
- * as they were, and `<table>_now`, the same keys as they are now.
+ * Keeps a rollup of one row a key. Leaves a temporary table `<table>_changed`: the keys that are new or have moved,
+ * with their columns as they are now and, as `old_<column>`, as they were; `row` is NULL for a new key.
  */
 function changedKeys({ table, key, columns }: KeyedRollup): readonly string[] {
   const names = Object.keys(columns);
-  const pick = { min: 'least', max: 'greatest' };
-  const batch = Object.entries(columns).map(([column, pickOf]) => `${pickOf}(event_time) AS ${column}`);
-  const merged = Object.entries(columns).map(
-    ([column, pickOf]) => `${pick[pickOf]}(b.${column}, o.${column}) AS ${column}`,
-  );
   const list = names.join(', ');
+  const pick = { min: 'least', max: 'greatest' };
+  const each = (write: (name: string, pickOf: 'min' | 'max') => string, separator = ', ') =>
+    Object.entries(columns)
+      .map(([name, pickOf]) => write(name, pickOf))
+      .join(separator);
   return [
-    `CREATE OR REPLACE TEMP TABLE ${table}_batch AS
-       SELECT project, ${key}, ${batch.join(', ')} FROM fresh GROUP BY ALL`,
-    `CREATE OR REPLACE TEMP TABLE ${table}_old AS
-       SELECT t.rowid AS row, t.project, t.${key}, ${names.map((name) => `t.${name}`).join(', ')}
-       FROM ${table} t JOIN ${table}_batch b USING (project, ${key})`,
-    `CREATE OR REPLACE TEMP TABLE ${table}_now AS
-       SELECT o.row, b.project, b.${key}, ${merged.join(', ')}
-       FROM ${table}_batch b LEFT JOIN ${table}_old o USING (project, ${key})`,
-    `UPDATE ${table} SET ${names.map((name) => `${name} = n.${name}`).join(', ')}
-       FROM ${table}_now n JOIN ${table}_old o ON n.row = o.row
-       WHERE ${table}.rowid = n.row AND (${names.map((name) => `n.${name} <> o.${name}`).join(' OR ')})`,
+    `CREATE OR REPLACE TEMP TABLE ${table}_changed AS
+       SELECT t.rowid AS row, b.project, b.${key}, ${each((name, of) => `${pick[of]}(b.${name}, t.${name}) AS ${name}`)},
+         ${each((name) => `t.${name} AS old_${name}`)}
+       FROM (SELECT project, ${key}, ${each((name, of) => `${of}(event_time) AS ${name}`)} FROM fresh GROUP BY ALL) b
+       LEFT JOIN ${table} t ON t.project = b.project AND t.${key} = b.${key}
+       WHERE t.rowid IS NULL OR ${each((name, of) => `b.${name} ${of === 'min' ? '<' : '>'} t.${name}`, ' OR ')}`,
+    `UPDATE ${table} SET ${each((name) => `${name} = c.${name}`)}
+       FROM ${table}_changed c WHERE ${table}.rowid = c.row`,
     `INSERT INTO ${table} (project, ${key}, ${list})
-       SELECT project, ${key}, ${list} FROM ${table}_now WHERE row IS NULL`,
+       SELECT project, ${key}, ${list} FROM ${table}_changed WHERE row IS NULL`,
   ];
 }

@@ -1,7 +1,7 @@
 import { constants, copyFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
-import type { EventLine } from '../../event/line.ts';
+import type { EventLines } from '../../event/lines.ts';
 import type { Position } from '../../event/position.ts';
 import { StoreError } from '../../event/store-error.ts';
 import type {
@@ -121,7 +121,7 @@ export class DuckdbWarehouse implements Warehouse {
     return this.#exclusively(({ writer, insert }) => this.#transaction(writer, () => insert.run(batch)));
   }
 
-  check(lines: readonly EventLine[]): Promise<void> {
+  check(lines: EventLines): Promise<void> {
     const position = { source: 'check', end: 1 };
     return this.#exclusively(async ({ writer, insert }) => {
       await writer.run('BEGIN');
