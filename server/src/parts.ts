@@ -124,7 +124,12 @@ async function openStores({ config, log }: Parts, { directory, publisher, engine
     if (stats.warehouse === 'open') return;
     if (/Conflicting lock/i.test(stats.reason ?? ''))
       throw new AlreadyRunningError(alreadyRunning(config.dataDirectory));
-    log.error({ reason: stats.reason }, 'the warehouse cannot be opened; events are taken all the same');
+    log.error(
+      { reason: stats.reason },
+      stats.warehouse === 'opening'
+        ? 'the warehouse has not answered yet; events are taken all the same'
+        : 'the warehouse cannot be opened; events are taken all the same',
+    );
   } catch (error) {
     await publisher.close();
     await engine.stop().catch(() => undefined);

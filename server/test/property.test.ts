@@ -4,84 +4,14 @@ import { join } from 'node:path';
 import type { DuckDBConnection } from '@duckdb/node-api';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Event } from '../src/event/event.ts';
 import { dailyReport, type DailyQuery } from '../src/reports/daily.ts';
 import { EventLines } from '../src/event/lines.ts';
 import { linesOf } from '../src/warehouse/conformance.ts';
 import type { Warehouse } from '../src/warehouse/contract.ts';
 import { DuckdbWarehouse } from '../src/warehouse/duckdb/warehouse.ts';
 import { GOLDEN_BATCHES, GOLDEN_DAILY } from './fixtures/golden.ts';
+import { world } from './fixtures/world.ts';
 import { referenceReport } from './reference.ts';
-
-const TIMEZONES = [
-  'UTC',
-  'Europe/Helsinki',
-  'America/New_York',
-  'Asia/Tehran',
-  'Asia/Kathmandu',
-  'Australia/Lord_Howe',
-];
-
-/** Moments around which days are cut strangely: clocks go forward, back, half-hour zones, year's end. */
-const ANCHORS = [
-  '2024-03-31T00:59:00Z',
-  '2024-10-27T00:59:00Z',
-  '2024-03-10T06:59:00Z',
-  '2024-11-03T05:59:00Z',
-  '2024-12-31T23:59:00Z',
-  '2021-09-21T20:25:00Z',
-].map((text) => Date.parse(text) / 1_000);
-
-const time = fc
-  .tuple(fc.constantFrom(...ANCHORS), fc.integer({ min: -90_000_000, max: 90_000_000 }), fc.boolean())
-  .map(([anchor, offsetMs, whole]) => anchor + (whole ? Math.round(offsetMs / 1_000) : offsetMs / 1_000));
-
-const event: fc.Arbitrary<Event> = fc
-  .record({
-    user: fc.integer({ min: 1, max: 6 }),
-    session: fc.integer({ min: 1, max: 9 }),
-    event_time: time,
-    id: fc.option(fc.integer({ min: 1, max: 200 }), { nil: undefined }),
-  })
-  .map(({ user, session, event_time, id }) => ({
-    type: 'event',
-    event_name: 'e',
-    user_id: `u${user}`,
-    session_id: `s${session}`,
-    event_time,
-    ...(id === undefined ? {} : { event_id: `id${id}` }),
-  }));
-
-interface World {
-  readonly batches: readonly (readonly Event[])[];
-  readonly timezone: string;
-  readonly asked: string;
-  readonly reopenAfter: number;
-}
-
-/** Events in batches in any order; those with an id may come again, the same, in any later batch. */
-const world: fc.Arbitrary<World> = fc
-  .record({
-    events: fc.uniqueArray(event, {
-      minLength: 1,
-      maxLength: 40,
-      selector: (one) => one.event_id ?? Symbol('none'),
-    }),
-    repeats: fc.array(fc.nat(), { maxLength: 10 }),
-    cuts: fc.integer({ min: 1, max: 5 }),
-    timezone: fc.constantFrom(...TIMEZONES),
-    asked: fc.constantFrom(...TIMEZONES),
-    reopenAfter: fc.integer({ min: 0, max: 4 }),
-  })
-  .map(({ events, repeats, cuts, timezone, asked, reopenAfter }) => {
-    const again = repeats
-      .map((at) => events[at % events.length]!)
-      .filter((one) => one.event_id !== undefined);
-    const all = [...events, ...again];
-    const size = Math.ceil(all.length / cuts);
-    const batches = Array.from({ length: cuts }, (_, index) => all.slice(index * size, (index + 1) * size));
-    return { batches: batches.filter((batch) => batch.length > 0), timezone, asked, reopenAfter };
-  });
 
 async function inTemporary(work: (directory: string) => Promise<void>): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'daybook-property-'));

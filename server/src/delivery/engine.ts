@@ -23,6 +23,9 @@ import { Loader, type LoaderObserver } from './loader.ts';
 /** How long to wait before a warehouse that could not be opened is tried again, in milliseconds. */
 const REOPEN_MS = 5_000;
 
+/** How long a start waits for a warehouse that is not on this machine, in milliseconds. */
+const OPEN_PATIENCE_MS = 1_000;
+
 export interface EngineOptions {
   readonly warehouse: WarehouseOptions;
   /** The journal that the loader reads; absent where the transport delivers into the warehouse by itself. */
@@ -84,15 +87,18 @@ export class Engine {
     this.#warehouse = warehouse;
     this.#cache = new QueryCache(warehouse.supports.resultsKeptMs);
     const forwarder = await this.#openForwarder();
-    const opened = await this.#tryOpen(warehouse);
+    const opened = this.#tryOpen(warehouse);
     this.#running = Promise.all([this.#load(warehouse, opened), forwarder && this.#forward(forwarder)]);
+    // Events are taken whether or not a warehouse elsewhere answers; the start does not wait for it for long.
+    const patience = warehouse.supports.insert ? opened : sleep(OPEN_PATIENCE_MS, undefined, { ref: false });
+    await Promise.race([opened, patience]);
     return this.stats();
   }
 
   /** Opens the warehouse however long it takes, then loads the journal into it, if that is the loader's to do. */
-  async #load(warehouse: Warehouse, opened: boolean): Promise<void> {
+  async #load(warehouse: Warehouse, opened: Promise<boolean>): Promise<void> {
     const { signal } = this.#stop;
-    for (let ready = opened; !ready && !signal.aborted; ready = await this.#tryOpen(warehouse)) {
+    for (let ready = await opened; !ready && !signal.aborted; ready = await this.#tryOpen(warehouse)) {
       await sleep(REOPEN_MS, undefined, { signal }).catch(() => undefined);
     }
     if (signal.aborted || this.#options.forwardTo !== undefined) return;

@@ -90,21 +90,18 @@ export class BigqueryWarehouse implements Warehouse {
   }
 
   async query(statement: Statement, { timeoutMs, signal }: QueryOptions): Promise<readonly Row[]> {
-    const client = this.#use();
+    const deadline = AbortSignal.timeout(timeoutMs);
+    const stop = signal === undefined ? deadline : AbortSignal.any([deadline, signal]);
+    const job = this.#use()
+      .createQueryJob(this.#jobOptions(statement, timeoutMs))
+      .then(([started]) => started);
     try {
-      const [job] = await client.createQueryJob(this.#jobOptions(statement, timeoutMs));
-      const cancel = () => void job.cancel().catch(() => undefined);
-      signal?.addEventListener('abort', cancel, { once: true });
-      try {
-        const [rows] = await job.getQueryResults({ wrapIntegers: true, timeoutMs });
-        return rowsOf(rows);
-      } catch (error) {
-        if (bigqueryError(error).code === 'timeout') cancel();
-        throw error;
-      } finally {
-        signal?.removeEventListener('abort', cancel);
-      }
+      const rows = job.then((started) => started.getQueryResults({ wrapIntegers: true, timeoutMs }));
+      const [found] = await Promise.race([rows, aborted(stop)]);
+      return rowsOf(found);
     } catch (error) {
+      // Nobody waits for it any more; a job that is not even there yet is cancelled when it is.
+      if (stop.aborted) job.then((started) => started.cancel()).catch(() => undefined);
       throw bigqueryError(error);
     }
   }
@@ -177,6 +174,15 @@ export class BigqueryWarehouse implements Warehouse {
     if (this.#client === undefined) throw new StoreError('closed', 'bigquery: not open');
     return this.#client;
   }
+}
+
+/** Rejects with `timeout` when the signal fires. */
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const fail = () => reject(new StoreError('timeout', 'bigquery: the query was stopped'));
+    if (signal.aborted) fail();
+    else signal.addEventListener('abort', fail, { once: true });
+  });
 }
 
 function unsupported(why: string): StoreError {

@@ -12,6 +12,8 @@ describeWarehouse('DuckDB', async () => {
   return {
     make: async (timezone = 'UTC') =>
       new DuckdbWarehouse({ directory, timezone, memoryBytesMax: 256 * 1_024 * 1_024, threads: 2 }),
+    endless:
+      'SELECT count(*) AS n FROM range(100000000) a, range(100000) b WHERE (a.range * b.range) % 7 = 3',
     tamper: async (warehouse) => {
       await warehouse.close();
       const instance = await DuckDBInstance.create(join(directory, DUCKDB_FILE));
