@@ -1,0 +1,113 @@
+resource "google_bigquery_dataset" "this" {
+  project     = var.project_id
+  dataset_id  = var.dataset_id
+  location    = var.location
+  description = "Daybook: events and the views that reports read."
+  labels      = local.labels
+
+  delete_contents_on_destroy = false
+
+  depends_on = [google_project_service.this]
+}
+
+resource "google_bigquery_table" "events" {
+  project             = var.project_id
+  dataset_id          = google_bigquery_dataset.this.dataset_id
+  table_id            = var.table_id
+  description         = "One row a delivered event; at least once, so an event_id can come twice."
+  schema              = file("${local.generated}/events.schema.json")
+  clustering          = ["project", "event_time"]
+  deletion_protection = var.deletion_protection
+  labels              = local.labels
+
+  time_partitioning {
+    type  = "DAY"
+    field = "received_at"
+  }
+}
+
+resource "google_bigquery_table" "dead_letters_raw" {
+  project             = var.project_id
+  dataset_id          = google_bigquery_dataset.this.dataset_id
+  table_id            = "${var.table_id}_dead_letters_raw"
+  description         = "Messages that could not be written to the table of events, with their attributes."
+  schema              = file("${local.generated}/dead_letters_raw.schema.json")
+  deletion_protection = var.deletion_protection
+  labels              = local.labels
+}
+
+# Made from the events at any time, so not protected: a changed query replaces the view.
+resource "google_bigquery_table" "materialized" {
+  for_each = {
+    users     = ["project", "user_id"]
+    sessions  = ["project", "session_id"]
+    user_days = ["project", "day"]
+  }
+
+  project             = var.project_id
+  dataset_id          = google_bigquery_dataset.this.dataset_id
+  table_id            = "${var.table_id}_${each.key}"
+  clustering          = each.value
+  max_staleness       = var.max_staleness
+  deletion_protection = false
+  labels              = local.labels
+
+  materialized_view {
+    query               = templatefile("${local.generated}/${each.key}.sql", local.sql)
+    enable_refresh      = true
+    refresh_interval_ms = 1800000
+  }
+
+  depends_on = [google_bigquery_table.events]
+}
+
+# A view is checked when it is made: what it reads has to be there.
+resource "google_bigquery_table" "views_of_tables" {
+  for_each = toset(["rows", "dead_letters"])
+
+  project             = var.project_id
+  dataset_id          = google_bigquery_dataset.this.dataset_id
+  table_id            = "${var.table_id}_${each.value}"
+  deletion_protection = false
+  labels              = local.labels
+
+  view {
+    query          = templatefile("${local.generated}/${each.value}.sql", local.sql)
+    use_legacy_sql = false
+  }
+
+  depends_on = [google_bigquery_table.events, google_bigquery_table.dead_letters_raw]
+}
+
+resource "google_bigquery_table" "views_of_views" {
+  for_each = toset(["distinct", "daily"])
+
+  project             = var.project_id
+  dataset_id          = google_bigquery_dataset.this.dataset_id
+  table_id            = "${var.table_id}_${each.value}"
+  deletion_protection = false
+  labels              = local.labels
+
+  view {
+    query          = templatefile("${local.generated}/${each.value}.sql", local.sql)
+    use_legacy_sql = false
+  }
+
+  depends_on = [google_bigquery_table.materialized, google_bigquery_table.views_of_tables]
+}
+
+# Says which definitions the others were made from; the server compares them with its own. Made last.
+resource "google_bigquery_table" "version" {
+  project             = var.project_id
+  dataset_id          = google_bigquery_dataset.this.dataset_id
+  table_id            = "${var.table_id}_version"
+  deletion_protection = false
+  labels              = local.labels
+
+  view {
+    query          = templatefile("${local.generated}/version.sql", local.sql)
+    use_legacy_sql = false
+  }
+
+  depends_on = [google_bigquery_table.views_of_views]
+}

@@ -1,0 +1,238 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { ENVIRONMENT } from '../../src/config.ts';
+import { hcl } from './parsers.ts';
+import { read, ROOT } from './tool.ts';
+
+/* The module, read by HashiCorp's own parser. Without the provider nothing can be planned: what is checked is that each
+   resource is there, says what it must, uses attributes that the provider has, and refers to what exists. */
+
+const MODULE = join(ROOT, 'deploy/terraform');
+const FILES = readdirSync(MODULE).filter((file) => file.endsWith('.tf'));
+
+type Block = Record<string, unknown>;
+type Resources = Record<string, Record<string, Block[]>>;
+
+interface Module {
+  readonly resource: Resources;
+  readonly data: Resources;
+  readonly variable: Record<string, Block[]>;
+  readonly output: Record<string, Block[]>;
+}
+
+let module: Module;
+
+beforeAll(async () => {
+  const merged: Record<string, Record<string, Block>> = {};
+  for (const file of FILES) {
+    const parsed = (await hcl().parse(file, readFileSync(join(MODULE, file), 'utf8'))) as Record<
+      string,
+      Block
+    >;
+    for (const [kind, blocks] of Object.entries(parsed)) {
+      if (Array.isArray(blocks)) continue;
+      merged[kind] ??= {};
+      for (const [type, named] of Object.entries(blocks))
+        merged[kind][type] = { ...merged[kind][type], ...(named as Block) };
+      if (kind === 'variable' || kind === 'output') Object.assign(merged[kind], blocks);
+    }
+  }
+  module = merged as unknown as Module;
+});
+
+const resource = (type: string, name: string): Block => {
+  const block = module.resource[type]?.[name]?.[0];
+  expect(block, `${type}.${name}`).toBeDefined();
+  return block!;
+};
+const block = (parent: Block, name: string): Block => (parent[name] as Block[])[0]!;
+
+/** Every string of a value, wherever it lies. */
+function strings(value: unknown): string[] {
+  if (typeof value === 'string') return [value];
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.values(value).flatMap(strings);
+}
+
+/** Attributes that the provider knows, of the resources that are used here (hashicorp/google 6 and 7). */
+const KNOWN: Record<string, string> = {
+  google_project_service: 'project service disable_on_destroy',
+  google_bigquery_dataset: 'project dataset_id location description labels delete_contents_on_destroy',
+  google_bigquery_table:
+    'project dataset_id table_id description schema clustering time_partitioning labels ' +
+    'deletion_protection max_staleness materialized_view view',
+  google_pubsub_topic: 'project name labels',
+  google_pubsub_subscription:
+    'project name topic labels message_retention_duration bigquery_config ' +
+    'ack_deadline_seconds dead_letter_policy retry_policy expiration_policy',
+  google_service_account: 'project account_id display_name',
+  google_service_account_iam_member: 'service_account_id role member',
+  google_bigquery_table_iam_member: 'project dataset_id table_id role member',
+  google_bigquery_dataset_iam_member: 'project dataset_id role member',
+  google_pubsub_topic_iam_member: 'project topic role member',
+  google_pubsub_subscription_iam_member: 'project subscription role member',
+  google_project_iam_member: 'project role member',
+};
+
+/** Every view, from the files that the server's sources make. */
+const VIEWS = readdirSync(join(MODULE, 'generated'))
+  .filter((file) => file.endsWith('.sql'))
+  .map((file) => file.replace('.sql', ''));
+
+describe('the Terraform module', () => {
+  it('uses resources and attributes that the provider has', () => {
+    for (const [type, named] of Object.entries(module.resource)) {
+      expect(KNOWN[type], type).toBeDefined();
+      const known = [...KNOWN[type]!.split(' '), 'for_each', 'count', 'depends_on', 'lifecycle'];
+      for (const [name, [attributes]] of Object.entries(named)) {
+        const unknown = Object.keys(attributes!).filter((attribute) => !known.includes(attribute));
+        expect(unknown, `${type}.${name}`).toEqual([]);
+      }
+    }
+  });
+
+  it('refers only to what is declared', () => {
+    const text = FILES.map((file) => readFileSync(join(MODULE, file), 'utf8')).join('\n');
+    for (const [, type, name] of text.matchAll(/(?<!data\.)\b(google_\w+)\.(\w+)/g)) {
+      const reference = `${type}.${name}`;
+      expect(module.resource[type!]?.[name!] ?? module.data[type!]?.[name!], reference).toBeDefined();
+    }
+    for (const [, name] of text.matchAll(/\bvar\.(\w+)/g)) expect(module.variable[name!], name).toBeDefined();
+    const used = new Set([...text.matchAll(/\bvar\.(\w+)/g)].map(([, name]) => name));
+    expect(Object.keys(module.variable).filter((name) => !used.has(name))).toEqual([]);
+  });
+
+  it('has a description and, where a value can be wrong, a validation for every variable', () => {
+    const free = ['kubernetes_service_account', 'deletion_protection', 'enable_apis', 'labels'];
+    for (const [name, [variable]] of Object.entries(module.variable)) {
+      expect(variable, name).toHaveProperty('description');
+      expect(variable, name).toHaveProperty('type');
+      if (!free.includes(name)) expect(variable, name).toHaveProperty('validation');
+      expect(read('deploy/terraform/README.md')).toContain(`\`${name}\``);
+    }
+  });
+
+  it('reads files that exist, and leaves no placeholder open', () => {
+    for (const view of VIEWS) {
+      const sql = readFileSync(join(MODULE, 'generated', `${view}.sql`), 'utf8');
+      const placeholders = new Set([...sql.matchAll(/\$\{(\w+)\}/g)].map(([, name]) => name));
+      expect(['project', 'dataset', 'table', 'timezone']).toEqual(expect.arrayContaining([...placeholders]));
+      expect(sql.replaceAll(/\$\{\w+\}/g, '')).not.toMatch(/[$%]\{/);
+      expect(sql.trim(), view).toMatch(/^(--.*\n)*\s*(SELECT|WITH)\b/i);
+    }
+    for (const name of ['events', 'dead_letters_raw']) {
+      const file = join(MODULE, 'generated', `${name}.schema.json`);
+      expect(existsSync(file), file).toBe(true);
+      expect(Array.isArray(JSON.parse(readFileSync(file, 'utf8')))).toBe(true);
+      expect(resource('google_bigquery_table', name)['schema']).toContain(`/${name}.schema.json`);
+    }
+  });
+
+  it('makes every view, and each after what it reads', () => {
+    const made = new Map<string, string>();
+    for (const [name, [table]] of Object.entries(module.resource['google_bigquery_table']!)) {
+      const each = table!['for_each'];
+      const names = typeof each === 'string' ? [...each.matchAll(/"(\w+)"/g)].map(([, view]) => view!) : [];
+      if (typeof each === 'object') names.push(...Object.keys(each as object));
+      if (name === 'version') names.push(name);
+      for (const view of names) made.set(view, name);
+    }
+    expect([...made.keys()].sort()).toEqual([...VIEWS].sort());
+    for (const [view, name] of made) {
+      const sql = readFileSync(join(MODULE, 'generated', `${view}.sql`), 'utf8');
+      const after = strings(module.resource['google_bigquery_table']![name]![0]!['depends_on']).join(' ');
+      for (const [, read_] of sql.matchAll(/\$\{table\}_(\w+)`/g)) {
+        const source = made.get(read_!) ?? read_!;
+        expect(after, `${view} reads ${read_}`).toContain(`google_bigquery_table.${source}}`);
+      }
+    }
+  });
+
+  it('keeps the events by day of arrival, and protects what cannot be made again', () => {
+    const events = resource('google_bigquery_table', 'events');
+    expect(block(events, 'time_partitioning')).toEqual({ type: 'DAY', field: 'received_at' });
+    expect(events['clustering']).toEqual(['project', 'event_time']);
+    for (const name of ['events', 'dead_letters_raw']) {
+      const { deletion_protection: protection } = resource('google_bigquery_table', name);
+      expect(protection).toBe('${var.deletion_protection}');
+    }
+  });
+
+  it('lets unknown fields go to the dead letters instead of vanishing', () => {
+    const subscription = resource('google_pubsub_subscription', 'events');
+    expect(subscription['name']).toBe('${var.topic}-bigquery');
+    expect(block(subscription, 'bigquery_config')).toMatchObject({
+      use_table_schema: true,
+      write_metadata: false,
+      drop_unknown_fields: false,
+    });
+    expect(block(subscription, 'dead_letter_policy')['dead_letter_topic']).toContain(
+      'google_pubsub_topic.dead_letters',
+    );
+    expect(block(subscription, 'retry_policy')).toHaveProperty('minimum_backoff');
+  });
+
+  it('keeps dead letters with the reason that comes as an attribute', () => {
+    const subscription = resource('google_pubsub_subscription', 'dead_letters');
+    expect(subscription['name']).toBe('${var.topic}-dead-letters-bigquery');
+    expect(block(subscription, 'bigquery_config')).toMatchObject({
+      use_table_schema: false,
+      write_metadata: true,
+    });
+    expect(subscription).not.toHaveProperty('dead_letter_policy');
+  });
+
+  it('never lets a subscription expire, and makes it after the rights it needs', () => {
+    for (const [name, [subscription]] of Object.entries(module.resource['google_pubsub_subscription']!)) {
+      expect(block(subscription!, 'expiration_policy')).toEqual({ ttl: '' });
+      const after = strings(subscription!['depends_on']).join(' ');
+      expect(after, name).toMatch(/google_bigquery_table_iam_member\.writer_/);
+      expect(after, name).toContain('google_service_account_iam_member.pubsub_agent_acts_as_writer');
+    }
+  });
+
+  it('gives each principal its least roles', () => {
+    const granted = Object.entries(module.resource)
+      .filter(([type]) => type.endsWith('_iam_member'))
+      .flatMap(([type, named]) =>
+        Object.entries(named).map(([name, [grant]]) => [`${type}.${name}`, grant!['role']] as const),
+      );
+    expect(Object.fromEntries(granted)).toEqual({
+      'google_service_account_iam_member.pubsub_agent_acts_as_writer': 'roles/iam.serviceAccountTokenCreator',
+      'google_bigquery_table_iam_member.writer_events': 'roles/bigquery.dataEditor',
+      'google_bigquery_table_iam_member.writer_dead_letters': 'roles/bigquery.dataEditor',
+      'google_pubsub_topic_iam_member.pubsub_agent_publishes_dead_letters': 'roles/pubsub.publisher',
+      'google_pubsub_subscription_iam_member.pubsub_agent_takes_dead_letters': 'roles/pubsub.subscriber',
+      'google_pubsub_topic_iam_member.api_publishes': 'roles/pubsub.publisher',
+      'google_pubsub_topic_iam_member.api_publishes_dead_letters': 'roles/pubsub.publisher',
+      'google_project_iam_member.api_runs_queries': 'roles/bigquery.jobUser',
+      'google_bigquery_dataset_iam_member.api_reads': 'roles/bigquery.dataViewer',
+    });
+  });
+
+  it('names a federated principal on the dataset as the provider wants it', () => {
+    const { member } = resource('google_bigquery_dataset_iam_member', 'api_reads');
+    expect(member).toContain('startswith(each.value, "principal") ? "iamMember:${each.value}"');
+  });
+
+  it('makes no key of a service account', () => {
+    expect(module.resource).not.toHaveProperty('google_service_account_key');
+  });
+
+  it('names settings that the server has', () => {
+    const settings = Object.keys(module.output['environment']![0]!['value'] as object);
+    expect(settings).toContain('BIGQUERY_TABLE_NAME');
+    expect(Object.keys(ENVIRONMENT.shape)).toEqual(expect.arrayContaining(settings));
+  });
+
+  it('names outputs that the chart takes as values', () => {
+    const values = module.output['helm_values']![0]!['value'] as { google: object };
+    const chart = JSON.parse(read('deploy/helm/daybook/values.schema.json')) as {
+      properties: { google: { properties: object } };
+    };
+    expect(Object.keys(chart.properties.google.properties)).toEqual(
+      expect.arrayContaining(Object.keys(values.google)),
+    );
+  });
+});
