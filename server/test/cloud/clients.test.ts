@@ -1,0 +1,17 @@
+import { BigQuery } from '@google-cloud/bigquery';
+import { PubSub } from '@google-cloud/pubsub';
+import { expect, it } from 'vitest';
+import type { PubsubClient } from '../../src/transport/pubsub/client.ts';
+import type { BigqueryClient } from '../../src/warehouse/bigquery/client.ts';
+
+/* The drivers say in their own words what they use of Google's clients; this compiles only while that is true. */
+
+it('what the drivers use of the clients is there', async () => {
+  const pubsub: PubsubClient = new PubSub({ projectId: 'p' });
+  const bigquery: BigqueryClient = new BigQuery({ projectId: 'p' });
+  expect(pubsub.topic('t').publishMessage).toBeTypeOf('function');
+  expect(pubsub.subscription('s').exists).toBeTypeOf('function');
+  expect(bigquery.dataset('d').table('t').getIamPolicy).toBeTypeOf('function');
+  expect(bigquery.createQueryJob).toBeTypeOf('function');
+  await pubsub.close();
+});
