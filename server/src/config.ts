@@ -1,4 +1,4 @@
-import { cpus } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 
@@ -107,8 +107,8 @@ export const ENVIRONMENT = z.object({
     .default(1_024 * MIB)
     .describe('Memory that DuckDB may use; it spills to disk beyond.'),
   DAYBOOK_DUCKDB_THREADS: int(1, 1_024)
-    .default(() => cpus().length)
-    .describe('Threads that DuckDB may use. Default: the number of cores.'),
+    .default(() => availableParallelism())
+    .describe('Threads that DuckDB may use. Default: the number of cores that the process may use.'),
   DAYBOOK_WAREHOUSE: z
     .enum(['duckdb', 'bigquery'])
     .default('duckdb')

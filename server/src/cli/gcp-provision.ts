@@ -37,16 +37,36 @@ export async function provision(config: Config, options: ProvisionOptions): Prom
   const clients = googleClients(config);
   try {
     const { projectId } = config.google.place;
-    const steps = await planAll(config, clients, await membersOf(config, clients.bigquery, options));
+    const members = await membersOf(config, clients.bigquery, options);
+    const steps = await planAll(config, clients, members);
     if (steps.length === 0) process.stdout.write(`nothing is missing in project ${projectId}\n`);
     for (const { what, sql } of steps)
       process.stdout.write(`+ ${what}\n${sql === undefined ? '' : indent(sql)}`);
-    if (options.dryRun === true || steps.length === 0) return 0;
-    await applyAll(steps, ({ what }) => process.stdout.write(`✓ ${what}\n`));
+    if (options.dryRun !== true) await applyAll(steps, ({ what }) => process.stdout.write(`✓ ${what}\n`));
+    for (const command of byHand(projectId, members)) process.stdout.write(`by hand, once: ${command}\n`);
     return 0;
   } finally {
     await clients.pubsub.close();
   }
+}
+
+/** Rights that lie beyond dataset and topic, as commands: whoever provisions need not be the project's owner. */
+function byHand(projectId: string, members: Members | undefined): readonly string[] {
+  const { server, writer, pubsubAgent } = members ?? {};
+  const commands: string[] = [];
+  if (server !== undefined) {
+    commands.push(
+      `gcloud projects add-iam-policy-binding ${projectId} --member=${server} --role=roles/bigquery.jobUser`,
+    );
+  }
+  if (writer !== undefined && writer !== pubsubAgent) {
+    const account = writer.replace(/^serviceAccount:/, '');
+    commands.push(
+      `gcloud iam service-accounts add-iam-policy-binding ${account} --member=${pubsubAgent} ` +
+        '--role=roles/iam.serviceAccountTokenCreator',
+    );
+  }
+  return commands;
 }
 
 /** Tables come before the subscriptions that write them. */

@@ -93,7 +93,7 @@ function fromRollups(dialect: Dialect, select: DailySelect): Statement {
   const daily = dialect.table('daily');
   return {
     sql: `
-WITH totals AS (SELECT CAST(coalesce(sum(new_users), 0) AS BIGINT) AS total_users FROM ${daily} WHERE project = ${project}),
+WITH totals AS (SELECT CAST(coalesce(sum(new_users), 0) AS INT64) AS total_users FROM ${daily} WHERE project = ${project}),
 days AS (
   SELECT day, active_users, new_users, sessions, session_duration_us FROM ${daily}
   WHERE project = ${project}${inRange(dialect, 'day', select)}
@@ -126,7 +126,7 @@ fresh AS (
 ),
 started AS (
   SELECT ${byDay('started_at')} AS day, count(*) AS sessions,
-    CAST(sum(${duration}) AS BIGINT) AS session_duration_us
+    CAST(sum(${duration}) AS INT64) AS session_duration_us
   FROM ${sessions} WHERE ${where('started_at')} GROUP BY 1
 ),
 days AS (

@@ -7,10 +7,9 @@ import { killServers, startServer } from '../e2e/server-process.ts';
 import { Load, makeEvent, seededRandom, send } from '../faults/load.ts';
 import { describeWith } from './engines/engines.ts';
 import { startPubsub, type Fault, type Pubsub } from './engines/pstest.ts';
+import { makeTopic, PUBLISH_TIMEOUT_MS, publishedIds, publishingEnv } from './publishing.ts';
 
 /* The way to Pub/Sub, from HTTP to Google's own broker: what is acknowledged is in the topic, whatever happens. */
-
-const TIMEOUT_MS = 2_000;
 
 describeWith(['pstest'], 'publishing to Pub/Sub', () => {
   let pubsub: Pubsub;
@@ -28,14 +27,14 @@ describeWith(['pstest'], 'publishing to Pub/Sub', () => {
   });
 
   const start = (env: Record<string, string> = {}) =>
-    startServer({ directory, env: { ...serverEnv(pubsub), ...env } });
+    startServer({ directory, env: { ...publishingEnv(pubsub), ...env } });
 
   it('has every acknowledged event in the topic, under load', async () => {
     const load = new Load(seededRandom('publish'));
     const server = await start();
     await load.run(server.url, 32, AbortSignal.timeout(5_000));
     expect(load.acknowledged).toBeGreaterThan(1_000);
-    expect(load.contradictions(await stored(pubsub))).toEqual([]);
+    expect(load.contradictions(await publishedIds(pubsub))).toEqual([]);
     expect([...load.heard.statuses.keys()]).toEqual([200]);
   });
 
@@ -47,7 +46,7 @@ describeWith(['pstest'], 'publishing to Pub/Sub', () => {
     expect(await server.kill('SIGTERM')).toEqual({ code: 0, signal: null });
     await running;
     expect(load.acknowledged).toBeGreaterThan(500);
-    expect(load.contradictions(await stored(pubsub))).toEqual([]);
+    expect(load.contradictions(await publishedIds(pubsub))).toEqual([]);
   });
 
   it('answers 503 with Retry-After within its deadline while the broker is slow, and never a false 200', async () => {
@@ -55,7 +54,7 @@ describeWith(['pstest'], 'publishing to Pub/Sub', () => {
     await pubsub.fault({ delayMs: 60_000, code: 'UNAVAILABLE' });
     const startedMs = performance.now();
     const answer = await send(`${server.url}/analytics/event`, makeEvent('slow', 1));
-    expect(performance.now() - startedMs).toBeLessThan(TIMEOUT_MS + 2_000);
+    expect(performance.now() - startedMs).toBeLessThan(PUBLISH_TIMEOUT_MS + 2_000);
     expect(answer.status).toBe(503);
     expect(answer.headers['retry-after']).toBe('1');
     expect(JSON.parse(answer.text)).toMatchObject({ code: 'outcome-unknown' });
@@ -80,7 +79,7 @@ describeWith(['pstest'], 'publishing to Pub/Sub', () => {
     await pubsub.clearFault();
     // Sent again, it is in the topic, under the same event_id however often.
     expect((await send(`${server.url}/analytics/event`, event)).status).toBe(200);
-    expect(await stored(pubsub)).toEqual(new Map([['one', 1]]));
+    expect(await publishedIds(pubsub)).toEqual(new Map([['one', 1]]));
   });
 
   it('refuses beyond what may be on its way, at once, and goes on when there is room', async () => {
@@ -97,32 +96,3 @@ describeWith(['pstest'], 'publishing to Pub/Sub', () => {
     expect((await send(`${server.url}/analytics/events`, batch)).status).toBe(200);
   });
 });
-
-/** What a server needs to publish here; reports have nobody to ask. */
-function serverEnv(pubsub: Pubsub): Record<string, string> {
-  return {
-    ...pubsub.env,
-    DAYBOOK_WAREHOUSE: 'bigquery',
-    GOOGLE_CLOUD_PROJECT: pubsub.projectId,
-    BIGQUERY_EMULATOR_HOST: 'http://127.0.0.1:9',
-    DAYBOOK_PUBSUB_TIMEOUT_MS: String(TIMEOUT_MS),
-  };
-}
-
-/** User → the number of different events in the topic. */
-async function stored(pubsub: Pubsub): Promise<Map<string, number>> {
-  const ids = new Map<string, Set<string>>();
-  for (const data of await pubsub.data('analytics')) {
-    const { user_id: user, event_id: id } = JSON.parse(data) as { user_id: string; event_id: string };
-    ids.set(user, (ids.get(user) ?? new Set()).add(id));
-  }
-  return new Map([...ids].map(([user, set]) => [user, set.size]));
-}
-
-async function makeTopic(pubsub: Pubsub): Promise<void> {
-  const { makePubsubClient } = await import('../../src/transport/pubsub/client.ts');
-  Object.assign(process.env, pubsub.env);
-  const client = makePubsubClient(pubsub.projectId);
-  await client.topic('analytics').create();
-  await client.close();
-}
