@@ -68,7 +68,9 @@ export class Ingest {
     if ('faults' in checked) {
       throw new Problem('invalid-event', describe(checked.faults), { faults: checked.faults });
     }
-    return this.#publish([encodeLine(checked.event, this.#receipt(nowMs))]).then(() => meter.accepted(1));
+    return this.#publish([encodeLine(checked.event, this.#receipt(nowMs), escaped)]).then(() =>
+      meter.accepted(1),
+    );
   }
 
   /**
@@ -84,7 +86,7 @@ export class Ingest {
     const rejected = new RejectedList();
     for (const [index, item] of items.entries()) {
       const checked = 'value' in item ? validate(item.value, window, escaped) : item;
-      if ('event' in checked) lines.push(encodeLine(checked.event, receipt));
+      if ('event' in checked) lines.push(encodeLine(checked.event, receipt, escaped));
       else rejected.add(index, item, checked);
     }
     meter.batch(items.length);
