@@ -21,6 +21,8 @@ export interface Server {
   peakBytes(): number;
   /** Watches its own memory, without mapped files, from now on; the result tells the highest so far, in bytes. */
   watchOwnBytes(): () => number;
+  /** Processor time of all its threads so far, in milliseconds. */
+  processorMs(): number;
   stop(): Promise<void>;
 }
 
@@ -62,6 +64,7 @@ async function start(file: string, env: Record<string, string>, probe: string): 
     startMs: performance.now() - startedMs,
     peakBytes: () => statusBytes(child.pid!, 'VmHWM'),
     watchOwnBytes: () => watchOwnBytes(child),
+    processorMs: () => processorMs(child.pid!),
     stop: async () => {
       if (child.exitCode !== null || child.signalCode !== null) return;
       const exit = once(child, 'exit');
@@ -99,6 +102,16 @@ function statusBytes(pid: number, name: string): number {
     .split('\n')
     .find((text) => text.startsWith(`${name}:`));
   return parseInt(line?.slice(name.length + 1) ?? '0', 10) * 1_024;
+}
+
+/** The kernel counts in hundredths of a second. */
+function processorMs(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const [user, system] = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(11, 13);
+  return (Number(user) + Number(system)) * 10;
 }
 
 /** The kernel keeps no peak of it, so it is looked at twenty times a second. */
