@@ -2,7 +2,7 @@ import { starts } from './daily.ts';
 import { DAY_S, traffic } from './lines.ts';
 import { round } from './load.ts';
 import { inPlace } from './places.ts';
-import type { Report } from './report.ts';
+import { fixed, type Report } from './report.ts';
 import { startProduct } from './servers.ts';
 
 /* What the server takes, beside its work: memory under full load, and time to start on an empty directory. */
@@ -28,15 +28,20 @@ export async function footprint(report: Report, quick: boolean): Promise<void> {
     });
     try {
       const roundS = quick ? 4 : 10;
+      const ownBytes = server.watchOwnBytes();
       await round(server, { path: '/analytics/event', bodies: one, roundS });
       await round(server, { path: '/analytics/events', bodies: batches, roundS });
       report.atMost(
-        `highest resident memory beyond DuckDB's limit (${DUCKDB_MEMORY_BYTES / MIB} MiB), full load`,
+        `highest memory of its own beyond DuckDB's limit (${DUCKDB_MEMORY_BYTES / MIB} MiB), full load`,
         {
-          ours: (server.peakBytes() - DUCKDB_MEMORY_BYTES) / MIB,
+          ours: (ownBytes() - DUCKDB_MEMORY_BYTES) / MIB,
           target: 512,
           unit: 'MiB',
         },
+      );
+      report.stated(
+        'the same with pages of mapped files: programs, libraries, the journal',
+        `${fixed((server.peakBytes() - DUCKDB_MEMORY_BYTES) / MIB)} MiB`,
       );
     } finally {
       await server.stop();

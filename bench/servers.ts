@@ -17,8 +17,12 @@ export interface Server {
   readonly url: string;
   /** From the process's start to its first answer. */
   readonly startMs: number;
-  /** Highest resident memory so far, in bytes. */
+  /** Highest resident memory so far, in bytes: its own, and pages of files that it has mapped. */
   peakBytes(): number;
+  /** Watches its own memory, without mapped files, from now on; the result tells the highest so far, in bytes. */
+  watchOwnBytes(): () => number;
+  /** Processor time of all its threads so far, in milliseconds. */
+  processorMs(): number;
   stop(): Promise<void>;
 }
 
@@ -58,7 +62,9 @@ async function start(file: string, env: Record<string, string>, probe: string): 
   return {
     url,
     startMs: performance.now() - startedMs,
-    peakBytes: () => peakBytes(child.pid!),
+    peakBytes: () => statusBytes(child.pid!, 'VmHWM'),
+    watchOwnBytes: () => watchOwnBytes(child),
+    processorMs: () => processorMs(child.pid!),
     stop: async () => {
       if (child.exitCode !== null || child.signalCode !== null) return;
       const exit = once(child, 'exit');
@@ -91,9 +97,31 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-function peakBytes(pid: number): number {
-  const kilobytes = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  return Number(kilobytes) * 1_024;
+function statusBytes(pid: number, name: string): number {
+  const line = readFileSync(`/proc/${pid}/status`, 'utf8')
+    .split('\n')
+    .find((text) => text.startsWith(`${name}:`));
+  return parseInt(line?.slice(name.length + 1) ?? '0', 10) * 1_024;
+}
+
+/** The kernel counts in hundredths of a second. */
+function processorMs(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const [user, system] = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(11, 13);
+  return (Number(user) + Number(system)) * 10;
+}
+
+/** The kernel keeps no peak of it, so it is looked at twenty times a second. */
+function watchOwnBytes(child: ChildProcess): () => number {
+  let highest = 0;
+  const timer = setInterval(() => {
+    if (child.exitCode === null) highest = Math.max(highest, statusBytes(child.pid!, 'RssAnon'));
+  }, 50).unref();
+  child.once('exit', () => clearInterval(timer));
+  return () => highest;
 }
 
 const agent = new Agent({ keepAlive: true });

@@ -12,6 +12,11 @@ const RECEIVE_WAIT_MS = 500;
 const BACKOFF_MIN_MS = 100;
 const BACKOFF_MAX_MS = 5_000;
 
+/** Work of the loader is followed by so many times its length without, while batches are not full. */
+const REST_FACTOR = 4;
+/** Such a rest is never longer: an event that comes at its beginning is in a report within a second. */
+const REST_MAX_MS = 400;
+
 /** What the loader tells about its work, for metrics and logs. */
 export interface LoaderObserver {
   loaded(delivery: Delivery, result: InsertResult, deadLetters: readonly DeadLetter[], ms: number): void;
@@ -22,7 +27,7 @@ export interface LoaderOptions {
   readonly source: Source;
   readonly sink: Sink;
   readonly eventsMax: number;
-  /** Pause after a batch that was not full, so that the next one is worth its cost. */
+  /** Shortest pause after a batch that was not full, so that the next one is worth its cost. */
   readonly intervalMs: number;
   readonly observer: LoaderObserver;
   /** Unix microseconds. */
@@ -43,10 +48,10 @@ export class Loader {
 
   /** Runs until the signal fires; the batch in hand is finished or handed back. */
   async run(signal: AbortSignal): Promise<void> {
-    const { source, eventsMax, intervalMs } = this.#options;
+    const { source, eventsMax } = this.#options;
     let failures = 0;
     while (!signal.aborted) {
-      let full = false;
+      let pauseMs = 0;
       try {
         const delivery = await source.receive({
           eventsMax,
@@ -55,16 +60,22 @@ export class Loader {
           signal,
         });
         if (delivery === undefined) continue;
+        const startedMs = performance.now();
         await this.#load(delivery);
-        full = delivery.lines.count >= eventsMax / 2;
+        if (delivery.lines.count < eventsMax) pauseMs = this.#restMs(performance.now() - startedMs);
         failures = 0;
       } catch (error) {
         failures += 1;
         await this.#recover(error);
+        pauseMs = backoffMs(failures);
       }
-      const pauseMs = failures > 0 ? backoffMs(failures) : full ? 0 : intervalMs;
       await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
     }
+  }
+
+  /** The more a batch cost, the more events the next one should share its cost among. */
+  #restMs(workedMs: number): number {
+    return Math.max(this.#options.intervalMs, Math.min(workedMs * REST_FACTOR, REST_MAX_MS));
   }
 
   async #load(delivery: Delivery): Promise<void> {

@@ -1,4 +1,5 @@
-import { readlinkSync } from 'node:fs';
+import { readdirSync, readlinkSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { setPriority } from 'node:os';
 import { basename } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -21,30 +22,61 @@ export type WorkerMessage =
   | { readonly id: number; readonly failure: { readonly code: StoreErrorCode; readonly message: string } }
   | { readonly insert: { readonly events: number; readonly ms: number } };
 
-/** Nice value of the warehouse thread and of the threads that DuckDB starts from it. */
+/** Nice value of the warehouse thread and of DuckDB's own threads. */
 const WAREHOUSE_NICE = 10;
 
+/** Where Linux lists the threads of this process; by name, each is a directory. */
+const THREADS = '/proc/self/task';
+
 if (parentPort !== null) {
-  yieldToHttp();
-  serve(parentPort);
+  yieldToHttp([basename(readThreadLink())]);
+  serve(parentPort, await startedBefore());
 }
 
-/**
- * Lets the HTTP thread go first while both want the processor: accepting must not wait for loading, which has the
- * journal to lean on. Linux schedules threads one by one and lets new ones inherit; elsewhere nothing is done.
- */
-function yieldToHttp(): void {
+/** The link to this thread, or nothing where there is no /proc. */
+function readThreadLink(): string {
   try {
-    const thread = Number(basename(readlinkSync('/proc/thread-self')));
-    setPriority(thread, WAREHOUSE_NICE);
+    return readlinkSync('/proc/thread-self');
   } catch {
-    // No /proc, or not allowed: then all threads are equal.
+    return '';
   }
 }
 
-function serve(port: NonNullable<typeof parentPort>): void {
+/** The threads of the process before DuckDB is opened, once the pool has all of its own. */
+async function startedBefore(): Promise<ReadonlySet<string>> {
+  await stat('.');
+  return new Set(threads());
+}
+
+function threads(): string[] {
+  try {
+    return readdirSync(THREADS);
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * Lets the HTTP thread go before these threads while they want the processor: accepting must not wait for loading, which
+ * has the journal to lean on. Linux schedules threads one by one; elsewhere nothing is done. DuckDB's statements
+ * also run on Node's thread pool, whose threads stay equal because they commit the journal too.
+ */
+function yieldToHttp(ids: readonly string[]): void {
+  try {
+    for (const id of ids) if (id !== '') setPriority(Number(id), WAREHOUSE_NICE);
+  } catch {
+    // Not allowed, or the thread has ended: then all are equal.
+  }
+}
+
+function serve(port: NonNullable<typeof parentPort>, before: ReadonlySet<string>): void {
   const send = (message: WorkerMessage) => port.postMessage(message);
-  const engine = new Engine(workerData as EngineOptions, (events, ms) => send({ insert: { events, ms } }));
+  let inserts = 0;
+  const engine = new Engine(workerData as EngineOptions, (events, ms) => {
+    send({ insert: { events, ms } });
+    // By the first insert DuckDB has started its threads, however often it had to be opened.
+    if ((inserts += 1) === 1) yieldToHttp(threads().filter((id) => !before.has(id)));
+  });
   port.on('message', async ({ id, call, args }: CallMessage) => {
     try {
       const method = engine[call] as (...values: readonly unknown[]) => unknown;

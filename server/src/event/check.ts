@@ -12,8 +12,8 @@ const encoder = new TextEncoder();
 
 /**
  * The rules that the schema cannot say; the event must have passed the schema. Returns the faults, none
- * when the event is good. `escaped` says that the JSON text held a `\u` escape: only then can a string hold
- * a NUL or a lone surrogate, because the text itself is valid UTF-8.
+ * when the event is good. `escaped` says that the JSON text held an escape: only then can a string hold a NUL or a lone
+ * surrogate, because the text itself is valid UTF-8.
  */
 export function checkEvent(event: Event, window: TimeWindow, escaped: boolean): Fault[] {
   const faults: Fault[] = [];
@@ -59,7 +59,7 @@ function checkString(value: string, pointer: string, faults: Fault[]): void {
 
 function checkProperties(properties: object, escaped: boolean, faults: Fault[]): void {
   const walk = new PropertiesWalk(escaped);
-  walk.value(properties, '/properties', 1);
+  walk.value(properties, '', 'properties', 1);
   faults.push(...walk.faults);
   if (walk.faults.length > 0) return;
   const { propertiesBytesMax } = EVENT_LIMITS;
@@ -72,8 +72,6 @@ function checkProperties(properties: object, escaped: boolean, faults: Fault[]):
     });
   }
 }
-
-const ESCAPED_IN_POINTER = /[~/]/;
 
 /** Most bytes that JSON takes for a number or a literal, with a comma. */
 const SCALAR_BYTES_MAX = 32;
@@ -94,23 +92,23 @@ class PropertiesWalk {
     this.#escaped = escaped;
   }
 
-  value(value: unknown, pointer: string, depth: number): void {
+  /** The value of a key of what `parent` points to; its own pointer is made only where it is needed. */
+  value(value: unknown, parent: string, key: string | number, depth: number): void {
     if (this.faults.length > 0) return;
     if (typeof value === 'string') {
       this.bytesMax += value.length * UNIT_BYTES_MAX + AROUND_BYTES;
-      if (this.#escaped) checkString(value, pointer, this.faults);
+      if (this.#escaped) checkString(value, pointerTo(parent, key), this.faults);
       return;
     }
     this.bytesMax += SCALAR_BYTES_MAX;
     if (typeof value === 'number') {
-      this.#number(value, pointer);
+      if (!(Math.abs(value) <= Number.MAX_SAFE_INTEGER)) this.#number(pointerTo(parent, key));
     } else if (typeof value === 'object' && value !== null) {
-      this.#container(value, pointer, depth);
+      this.#container(value, pointerTo(parent, key), depth);
     }
   }
 
-  #number(value: number, pointer: string): void {
-    if (Number.isFinite(value) && Math.abs(value) <= Number.MAX_SAFE_INTEGER) return;
+  #number(pointer: string): void {
     const limit = Number.MAX_SAFE_INTEGER;
     const detail = `numbers must lie within ±${limit} (2^53 − 1) to be kept exactly: send a larger one as a string`;
     this.faults.push({ pointer, detail });
@@ -122,13 +120,12 @@ class PropertiesWalk {
       return;
     }
     if (Array.isArray(value)) {
-      for (let i = 0; i < value.length; i += 1) this.value(value[i], `${pointer}/${i}`, depth + 1);
+      for (let i = 0; i < value.length; i += 1) this.value(value[i], pointer, i, depth + 1);
       return;
     }
     for (const key of Object.keys(value)) {
       this.#key(key, pointer);
-      const part = ESCAPED_IN_POINTER.test(key) ? key.replaceAll('~', '~0').replaceAll('/', '~1') : key;
-      this.value((value as Record<string, unknown>)[key], `${pointer}/${part}`, depth + 1);
+      this.value((value as Record<string, unknown>)[key], pointer, key, depth + 1);
       if (this.faults.length > 0) return;
     }
   }
@@ -148,4 +145,8 @@ class PropertiesWalk {
   #fault(detail: string): void {
     this.faults.push({ pointer: '/properties', detail });
   }
+}
+
+function pointerTo(parent: string, key: string | number): string {
+  return `${parent}/${typeof key === 'number' ? key : key.replaceAll('~', '~0').replaceAll('/', '~1')}`;
 }

@@ -19,9 +19,9 @@ export function validate(value: unknown, window: TimeWindow, escaped: boolean): 
   return faults.length === 0 ? { event: value } : { faults: faults.slice(0, FAULTS_MAX) };
 }
 
-/** True when a JSON text may hold strings with NUL or lone surrogates. */
+/** True when strings of a JSON text may be other than they stand in it: NUL, lone surrogates, line breaks, quotes. */
 export function hasEscapes(json: string): boolean {
-  return json.includes('\\u');
+  return json.includes('\\');
 }
 
 function schemaFaults(errors: readonly ErrorObject[]): Fault[] {

@@ -34,22 +34,25 @@ const ACCEPTED_ONE: Answer = { status: 200, body: '{"accepted":1}' };
 export function ingestWays({ ingest, keys, budget }: IngestWaysOptions): ReadonlyMap<string, Take> {
   const { bytesMax } = BATCH_LIMITS;
 
+  const takeEvent = (text: string) => {
+    if (text === '') throw new Problem('invalid-json', 'the body is empty');
+    return ingest.event(parseJson(text), hasEscapes(text));
+  };
+
   const event: Take = async (request) => {
     keys.check('write', request.headers.authorization);
     mediaType(request, [JSON_TYPE]);
-    const text = await readBody(request, request.headers, { bytesMax: EVENT_BYTES_MAX, budget });
-    if (text === '') throw new Problem('invalid-json', 'the body is empty');
-    await ingest.event(parseJson(text), hasEscapes(text));
-    return ACCEPTED_ONE;
+    const body = readBody(request, request.headers, { bytesMax: EVENT_BYTES_MAX, budget });
+    return body.then(takeEvent).then(() => ACCEPTED_ONE);
   };
 
   const events: Take = async (request) => {
     keys.check('write', request.headers.authorization);
     const lines = mediaType(request, [JSON_TYPE, NDJSON_TYPE]) === NDJSON_TYPE;
     const limits = lines ? { bytesMax, budget, watch: watchLines() } : { bytesMax, budget };
-    const text = await readBody(request, request.headers, limits);
-    const items = lines ? parseNdjson(text) : parseArray(text);
-    return batchAnswer(await ingest.batch(items, hasEscapes(text)));
+    return readBody(request, request.headers, limits)
+      .then((text) => ingest.batch(lines ? parseNdjson(text) : parseArray(text), hasEscapes(text)))
+      .then(batchAnswer);
   };
 
   return new Map([
