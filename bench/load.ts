@@ -1,4 +1,4 @@
-import autocannon from 'autocannon';
+import { postForAWhile } from './client.ts';
 import { median } from './report.ts';
 import type { Server } from './servers.ts';
 
@@ -52,20 +52,13 @@ export async function round(
   server: Server,
   { path, bodies, roundS }: Omit<Load, 'rounds'>,
 ): Promise<Figures> {
-  const result = await autocannon({
-    url: server.url + path,
+  const url = server.url + path;
+  const { answers, failures, seconds, p99Ms } = await postForAWhile({
+    url,
     connections: CONNECTIONS,
-    pipelining: 1,
-    duration: roundS,
-    requests: bodies.map((body) => ({
-      method: 'POST' as const,
-      path,
-      headers: { 'content-type': 'application/json' },
-      body,
-    })),
+    durationMs: roundS * 1_000,
+    bodies,
   });
-  const failed = result.non2xx + result.errors + result.timeouts;
-  if (failed > 0)
-    throw new Error(`${failed} of ${result.requests.total} requests failed on ${server.url}${path}`);
-  return { perSecond: result.requests.total / result.duration, p99Ms: result.latency.p99 };
+  if (failures > 0) throw new Error(`${failures} of ${answers} requests failed on ${url}`);
+  return { perSecond: answers / seconds, p99Ms: Number(p99Ms.toFixed(1)) };
 }

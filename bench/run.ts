@@ -9,6 +9,7 @@ const BENCHMARKS: Readonly<Record<string, (report: Report, quick: boolean) => Pr
   loading: async (...given) => (await import('./loading.ts')).loading(...given),
   daily: async (...given) => (await import('./daily.ts')).daily(...given),
   limits: async (...given) => (await import('./limits.ts')).limits(...given),
+  pubsub: async (...given) => (await import('./pubsub.ts')).pubsub(...given),
   footprint: async (...given) => (await import('./footprint.ts')).footprint(...given),
 };
 

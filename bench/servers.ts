@@ -8,6 +8,7 @@ import { Agent, request } from 'node:http';
 
 const PRODUCT = fileURLToPath(new URL('../server/dist/main.js', import.meta.url));
 const UNSTORED = fileURLToPath(new URL('unstored.ts', import.meta.url));
+const TOPIC_EACH = fileURLToPath(new URL('topic-each.ts', import.meta.url));
 const FLOOR = fileURLToPath(new URL('floor.ts', import.meta.url));
 /** How long a server may take to answer, in milliseconds. */
 const START_TIMEOUT_MS = 30_000;
@@ -27,12 +28,17 @@ export interface Server {
 }
 
 /** The built product on a data directory. */
-export function startProduct(directory: string, env: Record<string, string> = {}): Promise<Server> {
-  return start(
-    PRODUCT,
-    { DAYBOOK_DATA_DIR: directory, DAYBOOK_LOG_LEVEL: 'error', ...env },
-    '/analytics/daily',
-  );
+export function startProduct(
+  directory: string,
+  env: Record<string, string> = {},
+  probe = '/analytics/daily',
+): Promise<Server> {
+  return start(PRODUCT, { DAYBOOK_DATA_DIR: directory, DAYBOOK_LOG_LEVEL: 'error', ...env }, probe);
+}
+
+/** A server that makes a topic object for each request. */
+export function startTopicEach(env: Record<string, string>): Promise<Server> {
+  return start(TOPIC_EACH, env, '/ready');
 }
 
 /** What a bare Fastify does with the same requests. */
