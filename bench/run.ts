@@ -10,6 +10,7 @@ const BENCHMARKS: Readonly<Record<string, (report: Report, quick: boolean) => Pr
   daily: async (...given) => (await import('./daily.ts')).daily(...given),
   limits: async (...given) => (await import('./limits.ts')).limits(...given),
   pubsub: async (...given) => (await import('./pubsub.ts')).pubsub(...given),
+  bytes: async (report) => (await import('./bytes.ts')).bytes(report),
   footprint: async (...given) => (await import('./footprint.ts')).footprint(...given),
 };
 
