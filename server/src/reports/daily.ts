@@ -92,6 +92,7 @@ function fromRollups(dialect: Dialect, select: DailySelect): Statement {
   const project = dialect.param('project');
   const daily = dialect.table('daily');
   return {
+    report: 'daily',
     sql: `
 WITH totals AS (SELECT CAST(coalesce(sum(new_users), 0) AS INT64) AS total_users FROM ${daily} WHERE project = ${project}),
 days AS (
@@ -114,6 +115,7 @@ function fromRows(dialect: Dialect, select: DailySelect): Statement {
     dialect.table(name),
   );
   return {
+    report: 'daily_from_rows',
     sql: `
 WITH totals AS (SELECT count(*) AS total_users FROM ${users} WHERE project = ${project}),
 active AS (

@@ -15,6 +15,7 @@ export interface DeadLettersReport {
 export async function deadLettersReport(source: ReportSource, limit: number): Promise<DeadLettersReport> {
   const { dialect } = source;
   const rows = await source.query({
+    report: 'dead_letters',
     sql: `SELECT ${dialect.unixMicroseconds('died_at')} AS died_at_us, reason, detail, body
       FROM ${dialect.table('dead_letters')} ORDER BY died_at DESC LIMIT ${dialect.param('limit')}`,
     params: { limit },

@@ -31,6 +31,8 @@ export interface InsertResult {
 
 /** A SQL text of the warehouse's dialect with its named parameters. Values never stand in the text. */
 export interface Statement {
+  /** Which report asks, for the engine's own accounts, e.g. the labels of a bill: lower case, digits, `_`. */
+  readonly report?: string;
   readonly sql: string;
   readonly params: Readonly<Record<string, string | number | null>>;
 }

@@ -106,13 +106,13 @@ export class BigqueryWarehouse implements Warehouse {
     }
   }
 
-  #jobOptions({ sql, params }: Statement, timeoutMs: number): QueryJobOptions {
+  #jobOptions({ sql, params, report }: Statement, timeoutMs: number): QueryJobOptions {
     const nulls = Object.entries(params).filter(([, value]) => value === null);
     return {
       query: sql,
       params: { ...params },
       types: Object.fromEntries(nulls.map(([name]) => [name, 'STRING'])),
-      labels: LABELS,
+      labels: report === undefined ? LABELS : { ...LABELS, report },
       maximumBytesBilled: String(this.#options.bytesBilledMax),
       jobTimeoutMs: timeoutMs,
     };
