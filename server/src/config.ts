@@ -40,11 +40,14 @@ export const ENVIRONMENT = z.object({
     .string()
     .min(1)
     .default('daybook-data')
-    .describe('Directory of the journal and the warehouse. Made when it is missing.'),
+    .describe(
+      'Directory of the journal and the warehouse. Made when it is missing. Not used by BigQuery without a journal.',
+    ),
   DAYBOOK_TIMEZONE: timezone
     .default('UTC')
     .describe(
-      'Reporting timezone: where a day begins. IANA name. A change makes the rollups anew at the next start.',
+      'Reporting timezone: where a day begins. IANA name. A change makes the rollups anew at the next start; with ' +
+        'BigQuery it needs `daybook gcp provision`.',
     ),
   DAYBOOK_WRITE_KEYS: keys
     .default([])
@@ -79,7 +82,7 @@ export const ENVIRONMENT = z.object({
   DAYBOOK_JOURNAL_WAITING_MAX: int(1, 1_000_000)
     .default(10_000)
     .describe(
-      'Requests that may wait for the journal at the same time. Beyond it they are answered with 503.',
+      'Requests that may wait for the journal, or for Pub/Sub, at the same time. Beyond it they are answered with 503.',
     ),
   DAYBOOK_DISK_FREE_BYTES_MIN: int(0, 1_024 * 1_024 * MIB)
     .default(64 * MIB)
@@ -99,10 +102,10 @@ export const ENVIRONMENT = z.object({
     .describe('Longest time that a report may take, in milliseconds; then it is answered with 504.'),
   DAYBOOK_LOADER_EVENTS_MAX: int(1, 1_000_000)
     .default(122_880)
-    .describe('Events that the loader inserts in one batch.'),
+    .describe('Events that the loader inserts into DuckDB in one batch.'),
   DAYBOOK_LOADER_INTERVAL_MS: int(0, 60_000)
     .default(200)
-    .describe('Time from one insert to the next while the batches are small, in milliseconds.'),
+    .describe('Shortest time from one insert to the next while the batches are small, in milliseconds.'),
   DAYBOOK_DUCKDB_MEMORY_BYTES_MAX: int(64 * MIB, 1_024 * 1_024 * MIB)
     .default(1_024 * MIB)
     .describe('Memory that DuckDB may use; it spills to disk beyond.'),
@@ -179,7 +182,13 @@ type Environment = z.output<typeof ENVIRONMENT>;
 const ACCESS = ENVIRONMENT.pick({ HOST: true, DAYBOOK_WRITE_KEYS: true, DAYBOOK_READ_KEYS: true });
 
 /** The settings that decide where events go. */
-const WAY = ENVIRONMENT.pick({ DAYBOOK_WAREHOUSE: true, DAYBOOK_JOURNAL: true, GOOGLE_CLOUD_PROJECT: true });
+const WAY = ENVIRONMENT.pick({
+  DAYBOOK_PUBSUB_TIMEOUT_MS: true,
+  DAYBOOK_SHUTDOWN_TIMEOUT_MS: true,
+  DAYBOOK_WAREHOUSE: true,
+  DAYBOOK_JOURNAL: true,
+  GOOGLE_CLOUD_PROJECT: true,
+});
 
 /** The whole configuration: typed, checked, frozen. Names carry their unit. */
 export type Config = Readonly<ReturnType<typeof toConfig>>;
@@ -238,8 +247,16 @@ function wayFaults(env: z.output<typeof WAY>): string[] {
     if (env.DAYBOOK_JOURNAL !== 'off') return [];
     return ['DAYBOOK_JOURNAL: must be on with DAYBOOK_WAREHOUSE=duckdb, which has no other way in'];
   }
-  if (env.GOOGLE_CLOUD_PROJECT !== undefined) return [];
-  return ['GOOGLE_CLOUD_PROJECT: must be set with DAYBOOK_WAREHOUSE=bigquery'];
+  const faults: string[] = [];
+  if (env.GOOGLE_CLOUD_PROJECT === undefined) {
+    faults.push('GOOGLE_CLOUD_PROJECT: must be set with DAYBOOK_WAREHOUSE=bigquery');
+  }
+  if (env.DAYBOOK_PUBSUB_TIMEOUT_MS >= env.DAYBOOK_SHUTDOWN_TIMEOUT_MS) {
+    faults.push(
+      'DAYBOOK_PUBSUB_TIMEOUT_MS: must be less than DAYBOOK_SHUTDOWN_TIMEOUT_MS, so that a shutdown can wait for it',
+    );
+  }
+  return faults;
 }
 
 /** True for the addresses that only this machine can reach. */

@@ -110,6 +110,9 @@ function heldDirectory(parts: Parts, engine: EngineThread): Held {
   };
 }
 
+/** How long a start waits for a warehouse that is not on this machine, in milliseconds: events are taken without it. */
+const WAREHOUSE_PATIENCE_MS = 1_000;
+
 interface Stores {
   readonly directory: Held;
   readonly publisher: Publisher;
@@ -120,7 +123,7 @@ async function openStores({ config, log }: Parts, { directory, publisher, engine
   try {
     await directory.take();
     await publisher.open();
-    const stats = await engine.start();
+    const stats = await engine.start(WAREHOUSE_PATIENCE_MS);
     if (stats.warehouse === 'open') return;
     if (/Conflicting lock/i.test(stats.reason ?? ''))
       throw new AlreadyRunningError(alreadyRunning(config.dataDirectory));

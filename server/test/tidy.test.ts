@@ -96,6 +96,18 @@ describe('the repository', () => {
     }
   });
 
+  it("loads Google's clients in their drivers alone, and never by an import", () => {
+    const users = product.filter((file) => /loadGoogleClient\(/.test(read(file)));
+    expect(users.toSorted()).toEqual([
+      'server/src/google.ts',
+      'server/src/transport/pubsub/client.ts',
+      'server/src/warehouse/bigquery/client.ts',
+    ]);
+    expect(
+      product.filter((file) => importsOf(file).some((name) => name.startsWith('@google-cloud/'))),
+    ).toEqual([]);
+  });
+
   it('reads the environment in config.ts only', () => {
     const wrong = product.filter(
       (file) => /process\.env/.test(read(file)) && !/\/(config|main)\.ts$|\/cli\//.test(file),

@@ -5,6 +5,7 @@ import { ControlClient } from '../control/client.ts';
 import { Engine, type EngineStats } from '../delivery/engine.ts';
 import { VERSION } from '../http/version.ts';
 import { engineOptions } from '../drivers.ts';
+import { makePubsubClient } from '../transport/pubsub/client.ts';
 import { DUCKDB_FILE } from '../warehouse/duckdb/warehouse.ts';
 
 /** What a check found: good or not, and then what to do. */
@@ -57,7 +58,8 @@ function checkNode(): Finding {
   };
 }
 
-function checkDirectory({ dataDirectory }: Config): Finding[] {
+function checkDirectory({ dataDirectory, journal }: Config): Finding[] {
+  if (!journal) return [];
   if (!existsSync(dataDirectory))
     return [{ good: true, text: `${dataDirectory} will be made at the first start` }];
   try {
@@ -76,8 +78,8 @@ function checkDirectory({ dataDirectory }: Config): Finding[] {
   return findings;
 }
 
-function checkDisk({ dataDirectory, diskFreeBytesMin }: Config): Finding[] {
-  if (!existsSync(dataDirectory)) return [];
+function checkDisk({ dataDirectory, diskFreeBytesMin, journal }: Config): Finding[] {
+  if (!journal || !existsSync(dataDirectory)) return [];
   const { bavail, bsize } = statfsSync(dataDirectory);
   const free = bavail * bsize;
   const wal = join(dataDirectory, `${DUCKDB_FILE}.wal`);
@@ -93,6 +95,7 @@ function checkDisk({ dataDirectory, diskFreeBytesMin }: Config): Finding[] {
 }
 
 async function checkStores(config: Config): Promise<Finding[]> {
+  if (config.warehouse === 'bigquery') return checkGoogle(config);
   const client = new ControlClient(config.dataDirectory);
   const server = await client.status();
   if (server !== undefined) {
@@ -109,6 +112,38 @@ async function checkStores(config: Config): Promise<Finding[]> {
     return [stopped, ...storeFindings(await engine.start())];
   } finally {
     await engine.stop();
+  }
+}
+
+/** How long BigQuery may take to answer, in milliseconds. */
+const GOOGLE_PATIENCE_MS = 30_000;
+
+async function checkGoogle(config: Config): Promise<Finding[]> {
+  const { warehouse, eventsMax, intervalMs } = engineOptions(config);
+  const engine = new Engine({ warehouse, eventsMax, intervalMs });
+  const stats = await engine.start(GOOGLE_PATIENCE_MS);
+  await engine.stop();
+  const help = '"daybook gcp provision --dry-run" says what is missing';
+  return [
+    {
+      good: stats.warehouse === 'open',
+      text:
+        stats.warehouse === 'open' ? 'BigQuery is open' : `BigQuery: ${stats.reason ?? 'no answer in time'}`,
+      help,
+    },
+    await checkTopic(config, help),
+  ];
+}
+
+async function checkTopic({ google }: Config, help: string): Promise<Finding> {
+  const client = makePubsubClient(google.place.projectId);
+  try {
+    const [good] = await client.topic(google.topic).exists();
+    return { good, text: `topic ${google.topic} ${good ? 'is there' : 'is missing'}`, help };
+  } catch (error) {
+    return { good: false, text: `topic ${google.topic}: ${(error as Error).message}`, help };
+  } finally {
+    await client.close();
   }
 }
 

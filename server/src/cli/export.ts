@@ -28,7 +28,8 @@ export async function exportEvents(config: Config, options: ExportOptions): Prom
   if (format === 'parquet' && output === undefined) throw new Error('parquet needs --output FILE');
   return reach(config, async (data) => {
     await data.drain();
-    if (format === 'parquet') await data.exportTo({ ...range(options), format, path: resolve(output!) });
+    if (format === 'parquet' || (output !== undefined && config.warehouse === 'bigquery'))
+      await data.exportTo({ ...range(options), format, path: resolve(output!) });
     else await exportSlices(config, data, options);
     return 0;
   });
@@ -59,10 +60,13 @@ async function* slices(
   parts: readonly Range[],
   directory: string,
 ): AsyncGenerator<Buffer> {
-  if (format === 'csv') yield Buffer.from(`${EXPORT_COLUMNS.join(',')}\n`);
-  for (const part of parts) {
+  const header = format === 'csv' ? `${EXPORT_COLUMNS.join(',')}\n` : '';
+  if (parts.length === 0) yield Buffer.from(header);
+  for (const [index, part] of parts.entries()) {
     const path = join(directory, 'slice');
     await data.exportTo({ format, ...part, path });
+    // Only now, so that a format which the warehouse does not write leaves nothing behind.
+    if (index === 0) yield Buffer.from(header);
     for await (const chunk of createReadStream(path)) yield chunk as Buffer;
     rmSync(path);
   }

@@ -42,8 +42,8 @@ export async function provision(config: Config, options: ProvisionOptions): Prom
     if (steps.length === 0) process.stdout.write(`nothing is missing in project ${projectId}\n`);
     for (const { what, sql } of steps)
       process.stdout.write(`+ ${what}\n${sql === undefined ? '' : indent(sql)}`);
-    if (options.dryRun !== true) await applyAll(steps, ({ what }) => process.stdout.write(`✓ ${what}\n`));
     for (const command of byHand(projectId, members)) process.stdout.write(`by hand, once: ${command}\n`);
+    if (options.dryRun !== true) await applyAll(steps, ({ what }) => process.stdout.write(`✓ ${what}\n`));
     return 0;
   } finally {
     await clients.pubsub.close();

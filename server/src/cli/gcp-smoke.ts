@@ -35,16 +35,29 @@ export async function smoke(base: Config, options: ProvisionOptions): Promise<nu
   const clients = googleClients(config);
   const { place, topic } = config.google;
   process.stdout.write(`topic ${topic}, dataset ${place.dataset}, in project ${place.projectId}\n`);
+  const interrupted = new AbortController();
+  const stop = () => interrupted.abort();
+  process.once('SIGINT', stop).once('SIGTERM', stop);
   try {
     const steps = await planAll(config, clients, await membersOf(config, clients.bigquery, options));
     await applyAll(steps, ({ what }) => process.stdout.write(`✓ ${what}\n`));
-    return await sendAndCompare(config, clients);
+    return await sendAndCompare(config, clients, interrupted.signal);
   } finally {
-    await removePubsub(clients.pubsub, topic);
-    await removeBigquery(clients.bigquery, place);
-    await clients.pubsub.close();
-    process.stdout.write('✓ deleted topic, subscriptions and dataset\n');
+    process.off('SIGINT', stop).off('SIGTERM', stop);
+    await cleanUp(config, clients);
   }
+}
+
+/** Deletes what was made; what cannot be deleted is named, and keeps nothing else from being deleted. */
+async function cleanUp({ google }: Config, { pubsub, bigquery }: GoogleClients): Promise<void> {
+  const results = await Promise.allSettled([
+    removePubsub(pubsub, google.topic),
+    removeBigquery(bigquery, google.place),
+  ]);
+  await pubsub.close();
+  const failed = results.filter((result) => result.status === 'rejected');
+  for (const { reason } of failed) process.stdout.write(`✗ not deleted: ${(reason as Error).message}\n`);
+  if (failed.length === 0) process.stdout.write('✓ deleted topic, subscriptions and dataset\n');
 }
 
 /** Names that no other use of the project has. */
@@ -58,7 +71,11 @@ function ownNames(config: Config, tag: string): Config {
   };
 }
 
-async function sendAndCompare(config: Config, { bigquery }: GoogleClients): Promise<number> {
+async function sendAndCompare(
+  config: Config,
+  { bigquery }: GoogleClients,
+  signal: AbortSignal,
+): Promise<number> {
   const publisher = new PubsubPublisher(pubsubOptions(config));
   await publisher.open();
   const nowS = Math.floor(Date.now() / 1_000);
@@ -71,8 +88,8 @@ async function sendAndCompare(config: Config, { bigquery }: GoogleClients): Prom
   await warehouse.open();
   const wanted = JSON.stringify(expected(nowS));
   let got = '';
-  while (got !== wanted && performance.now() - sentMs < WAIT_MAX_MS) {
-    await sleep(POLL_MS);
+  while (got !== wanted && !signal.aborted && performance.now() - sentMs < WAIT_MAX_MS) {
+    await sleep(POLL_MS, undefined, { signal }).catch(() => undefined);
     got = JSON.stringify(await report(warehouse, nowS));
   }
   const seconds = ((performance.now() - sentMs) / 1_000).toFixed(1);

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StoreError } from '../event/store-error.ts';
 import type { Delivery } from '../transport/contract.ts';
@@ -22,9 +23,6 @@ import { Loader, type LoaderObserver } from './loader.ts';
 
 /** How long to wait before a warehouse that could not be opened is tried again, in milliseconds. */
 const REOPEN_MS = 5_000;
-
-/** How long a start waits for a warehouse that is not on this machine, in milliseconds. */
-const OPEN_PATIENCE_MS = 1_000;
 
 export interface EngineOptions {
   readonly warehouse: WarehouseOptions;
@@ -66,6 +64,7 @@ export class Engine {
   #cache = new QueryCache();
   #warehouse: Warehouse | undefined;
   #running: Promise<unknown> = Promise.resolve();
+  #opened = false;
   #state: EngineStats['warehouse'] = 'opening';
   #reason: string | undefined;
   #newestLoadedUs: number | undefined;
@@ -81,24 +80,30 @@ export class Engine {
     this.#source = options.journal === undefined ? undefined : new LmdbSource(options.journal);
   }
 
-  /** Opens the warehouse and starts loading. When it cannot be opened, says why and goes on trying. */
-  async start(): Promise<EngineStats> {
+  /**
+   * Opens the warehouse and starts loading. When it cannot be opened, says why and goes on trying. For a warehouse that is
+   * not on this machine it waits no longer than `patienceMs`; its state is `opening` then.
+   */
+  async start(patienceMs = Infinity): Promise<EngineStats> {
     const warehouse = await makeWarehouse(this.#options.warehouse);
     this.#warehouse = warehouse;
     this.#cache = new QueryCache(warehouse.supports.resultsKeptMs);
     const forwarder = await this.#openForwarder();
     const opened = this.#tryOpen(warehouse);
     this.#running = Promise.all([this.#load(warehouse, opened), forwarder && this.#forward(forwarder)]);
-    // Events are taken whether or not a warehouse elsewhere answers; the start does not wait for it for long.
-    const patience = warehouse.supports.insert ? opened : sleep(OPEN_PATIENCE_MS, undefined, { ref: false });
-    await Promise.race([opened, patience]);
+    await (warehouse.supports.insert ? opened : Promise.race([opened, pause(patienceMs)]));
     return this.stats();
   }
 
   /** Opens the warehouse however long it takes, then loads the journal into it, if that is the loader's to do. */
   async #load(warehouse: Warehouse, opened: Promise<boolean>): Promise<void> {
     const { signal } = this.#stop;
-    for (let ready = await opened; !ready && !signal.aborted; ready = await this.#tryOpen(warehouse)) {
+    const stopped = once(signal, 'abort').then(() => false);
+    for (
+      let ready = await Promise.race([opened, stopped]);
+      !ready && !signal.aborted;
+      ready = await this.#tryOpen(warehouse)
+    ) {
       await sleep(REOPEN_MS, undefined, { signal }).catch(() => undefined);
     }
     if (signal.aborted || this.#options.forwardTo !== undefined) return;
@@ -121,7 +126,8 @@ export class Engine {
     await this.#runLoader(forwarder, {
       loaded: (delivery, result, deadLetters, ms) => {
         this.#forwarded += result.inserted;
-        this.#count(deadLetters);
+        this.#reason = undefined;
+        this.#count([...deadLetters, ...(result.deadLetters ?? [])]);
         this.#watch(delivery.lines.count, ms);
       },
       failed: (error) => {
@@ -148,6 +154,7 @@ export class Engine {
         this.#newestLoadedUs = await newestLoadedUs(warehouse);
       }
       this.#cache.clear();
+      this.#opened = true;
       this.#state = 'open';
       this.#reason = undefined;
       return true;
@@ -206,7 +213,24 @@ export class Engine {
   }
 
   query(statement: Statement, options: QueryOptions): Promise<readonly Row[]> {
-    return this.#cache.get(statement, () => this.#use().query(statement, options));
+    return this.#cache.get(statement, () => this.#ask(this.#use(), statement, options));
+  }
+
+  /** Where nothing is inserted, only its answers tell how a warehouse is. */
+  async #ask(warehouse: Warehouse, statement: Statement, options: QueryOptions): Promise<readonly Row[]> {
+    if (warehouse.supports.insert) return warehouse.query(statement, options);
+    try {
+      const rows = await warehouse.query(statement, options);
+      this.#state = 'open';
+      this.#reason = undefined;
+      return rows;
+    } catch (error) {
+      if (error instanceof StoreError && ['unavailable', 'timeout'].includes(error.code)) {
+        this.#state = 'unavailable';
+      }
+      this.#reason = error instanceof Error ? error.message : String(error);
+      throw error;
+    }
   }
 
   verify(): Promise<readonly RollupFault[]> {
@@ -242,7 +266,7 @@ export class Engine {
 
   #use(): Warehouse {
     if (this.#warehouse === undefined) throw new StoreError('closed', 'the warehouse was not started');
-    if (this.#state === 'unavailable' && this.#inserted === 0 && this.#newestLoadedUs === undefined) {
+    if (!this.#opened) {
       throw new StoreError('unavailable', this.#reason ?? 'the warehouse is not open');
     }
     return this.#warehouse;
@@ -261,4 +285,9 @@ async function newestLoadedUs(warehouse: Warehouse): Promise<number | undefined>
 function receivedAtUs(line: string): number | undefined {
   const value = /"received_at":(\d+)/.exec(line)?.[1];
   return value === undefined ? undefined : Number(value);
+}
+
+/** Resolves after a time, which may be without end; keeps no process alive. */
+function pause(ms: number): Promise<unknown> {
+  return Number.isFinite(ms) ? sleep(ms, undefined, { ref: false }) : new Promise(() => undefined);
 }

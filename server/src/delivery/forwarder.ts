@@ -1,6 +1,7 @@
-import type { EventLines } from '../event/lines.ts';
+import type { EventLine } from '../event/line.ts';
+import { StoreError } from '../event/store-error.ts';
 import type { ForwardingPublisher } from '../transport/contract.ts';
-import type { InsertBatch, InsertResult, Sink } from '../warehouse/contract.ts';
+import type { DeadLetter, InsertBatch, InsertResult, Sink } from '../warehouse/contract.ts';
 
 /** Events that are published at a time, so that a large batch of the loader does not meet the publisher's limits. */
 const EVENTS_MAX = 5_000;
@@ -8,7 +9,8 @@ const EVENTS_MAX = 5_000;
 /**
  * The way from the journal on to another transport (store and forward): what the loader takes out of the journal is
  * published, and acknowledged when the broker has it. A crash in between publishes it again; the events keep their
- * event_id, so nothing is counted twice.
+ * event_id, so nothing is counted twice. What the broker refuses for good is searched for by halving and becomes a dead
+ * letter; only publishing can tell, so that is how it is searched.
  */
 export class Forwarder implements Sink {
   readonly #publisher: ForwardingPublisher;
@@ -23,15 +25,32 @@ export class Forwarder implements Sink {
 
   async insert({ lines: batch, deadLetters }: InsertBatch): Promise<InsertResult> {
     const lines = batch.toArray();
-    await this.#publisher.publishDeadLetters(deadLetters);
+    const refused: DeadLetter[] = [];
     for (let from = 0; from < lines.length; from += EVENTS_MAX) {
-      await this.#publisher.publish(lines.slice(from, from + EVENTS_MAX));
+      await this.#publish(lines.slice(from, from + EVENTS_MAX), refused);
     }
-    return { inserted: lines.length, duplicates: 0 };
+    await this.#publisher.publishDeadLetters([...deadLetters, ...refused]);
+    return { inserted: lines.length - refused.length, duplicates: 0, deadLetters: refused };
   }
 
-  check(lines: EventLines): Promise<void> {
-    return this.#publisher.check(lines.toArray());
+  async #publish(lines: readonly EventLine[], refused: DeadLetter[]): Promise<void> {
+    try {
+      await this.#publisher.publish(lines);
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== 'rejected') throw error;
+      if (lines.length === 1) {
+        refused.push({ reason: 'rejected', detail: error.message, body: lines[0]! });
+        return;
+      }
+      const middle = Math.ceil(lines.length / 2);
+      await this.#publish(lines.slice(0, middle), refused);
+      await this.#publish(lines.slice(middle), refused);
+    }
+  }
+
+  /** Never refuses: `insert` gives up what the broker refuses by itself. */
+  check(): Promise<void> {
+    return Promise.resolve();
   }
 
   close(): Promise<void> {

@@ -154,7 +154,9 @@ export class Metrics {
   #setLoader(stats: EngineStats, nowUs: number): void {
     const age = (us: number | undefined) => (us === undefined ? 0 : Math.max(0, (nowUs - us) / 1e6));
     this.#lag.set(age(stats.oldestWaitingUs));
-    this.#freshness.set(age(stats.newestLoadedUs));
+    // Unknown is not fresh: where the engine cannot tell, there is no figure.
+    if (stats.newestLoadedUs === undefined) this.#freshness.remove();
+    else this.#freshness.set(age(stats.newestLoadedUs));
     raise(this.#inserted, stats.inserted);
     raise(this.#forwarded, stats.forwarded);
     raise(this.#duplicates, stats.duplicates);

@@ -27,8 +27,8 @@ export interface PublisherStats {
  * machine after that moment cannot lose it. When it rejects, nothing of the batch was stored, unless the error is
  * `timeout`: then some or all of it may be, and only sending it again with the same event ids is safe.
  *
- * It may be called many times concurrently; commits are shared. It never retries and never blocks the
- * thread for longer than it takes to copy the lines. The lines belong to the publisher until it settles.
+ * It may be called many times concurrently; commits are shared. It tries again by itself only within its deadline, where
+ * it has one and the fault is one that passes. It never blocks the thread for longer than it takes to copy the lines. The lines belong to the publisher until it settles.
  * Errors: `StoreError` with `unavailable` (full, or the disk is), `too-large`, `timeout`, `closed`.
  *
  * `close` waits for every promise given out to settle, then releases the store. Afterwards `publish`
@@ -45,8 +45,6 @@ export interface Publisher {
 
 /** A publisher that can be the end of store and forward: events come to it out of the journal. */
 export interface ForwardingPublisher extends Publisher {
-  /** Rejects as `publish` would reject the lines for good (`rejected`); sends nothing. */
-  check(lines: readonly EventLine[]): Promise<void>;
   /** Resolves when what can be no event is kept where dead letters are read, with its reason. */
   publishDeadLetters(letters: readonly { readonly detail: string; readonly body: string }[]): Promise<void>;
 }

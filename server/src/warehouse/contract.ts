@@ -27,6 +27,8 @@ export interface InsertResult {
   readonly inserted: number;
   /** Events whose event_id was stored before, or stood twice in the batch. */
   readonly duplicates: number;
+  /** What the sink itself gave up and kept elsewhere, beyond the batch's own dead letters. */
+  readonly deadLetters?: readonly DeadLetter[];
 }
 
 /** A SQL text of the warehouse's dialect with its named parameters. Values never stand in the text. */

@@ -2,8 +2,8 @@ import { StoreError, type StoreErrorCode } from '../../event/store-error.ts';
 
 /**
  * gRPC status → ours. https://grpc.github.io/grpc/core/md_doc_statuscodes.html
- * The client has retried what may be retried before it reports. Where an attempt may have reached the broker before
- * the connection broke, the outcome is unknown, which is what `timeout` says.
+ * Where an attempt may have reached the broker before the connection broke, the outcome is unknown, which is what
+ * `timeout` says; only that is worth another attempt at once.
  */
 export const PUBSUB_ERRORS: Readonly<Record<number, StoreErrorCode>> = {
   1: 'timeout', // CANCELLED

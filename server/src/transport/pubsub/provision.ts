@@ -12,8 +12,11 @@ export interface PubsubProvisionOptions {
   readonly members?: Members;
 }
 
-/** Deliveries of a message that BigQuery refuses, before it becomes a dead letter; 5 is the least that there is. */
-const DELIVERY_ATTEMPTS_MAX = 5;
+/**
+ * Deliveries of a message that is not written, before it becomes a dead letter. The most that there is: a BigQuery that is
+ * away counts as much as a message that it refuses, and with the pauses below this lasts for hours.
+ */
+const DELIVERY_ATTEMPTS_MAX = 100;
 
 const SUBSCRIPTION = {
   ackDeadlineSeconds: 60,
@@ -51,8 +54,9 @@ export async function planPubsub(
       await bind(steps, { iam: dead, on: `topic ${names.deadLetterTopic}`, role: PUBLISHER, member: server });
     }
   }
-  const account =
-    members === undefined ? {} : { serviceAccountEmail: members.writer.replace(/^serviceAccount:/, '') };
+  // Pub/Sub's own account is meant where none is named; nobody may name it.
+  const own = members === undefined || members.writer === members.pubsubAgent;
+  const account = own ? {} : { serviceAccountEmail: members.writer.replace(/^serviceAccount:/, '') };
   await subscribe(steps, client, {
     name: names.deadLetterSubscription,
     topic: names.deadLetterTopic,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { encodeLine } from '../../event/line.ts';
 import { EVENT_EXAMPLE } from '../../event/schema.ts';
-import type { PubsubClient } from './client.ts';
+import type { PubsubClient, PubsubMessage } from './client.ts';
 import { PUBSUB_ERRORS, pubsubError } from './errors.ts';
 import { PubsubPublisher } from './publisher.ts';
 
@@ -15,26 +15,32 @@ const broken = (code: number) => Object.assign(new Error(`code ${code}`), { code
 /** A client whose broker answers when the test says so. */
 function silentBroker() {
   const answers: Answer[] = [];
-  const topic = {
-    publishMessage: (_message: unknown, answer: Answer) => void answers.push(answer),
+  const messages: { readonly topic: string; readonly message: PubsubMessage }[] = [];
+  const topicNamed = (topic: string) => ({
+    publishMessage: (message: PubsubMessage, answer: Answer) => {
+      messages.push({ topic, message });
+      answers.push(answer);
+    },
     flush: () => Promise.resolve(),
-  };
-  const client = { topic: () => topic, close: () => Promise.resolve() } as unknown as PubsubClient;
-  return { answers, client };
+  });
+  const client = { topic: topicNamed, close: () => Promise.resolve() } as unknown as PubsubClient;
+  return { answers, messages, client };
 }
 
-async function opened(limits: { waitingMax?: number; bytesMax?: number; eventsMax?: number } = {}) {
-  const { answers, client } = silentBroker();
+async function opened(
+  limits: { waitingMax?: number; bytesMax?: number; eventsMax?: number; timeoutMs?: number } = {},
+) {
+  const { answers, messages, client } = silentBroker();
   const publisher = new PubsubPublisher({
     projectId: 'p',
     topic: 't',
     limits: { waitingMax: limits.waitingMax ?? 10, bytesMax: limits.bytesMax ?? 1e6 },
     eventsMax: limits.eventsMax ?? 100,
-    timeoutMs: 100,
+    timeoutMs: limits.timeoutMs ?? 100,
     makeClient: () => client,
   });
   await publisher.open();
-  return { publisher, answers };
+  return { publisher, answers, messages };
 }
 
 describe('PubsubPublisher', () => {
@@ -71,7 +77,7 @@ describe('PubsubPublisher', () => {
     await expect(publisher.publish([LINE])).rejects.toMatchObject({ code: 'timeout' });
     expect(publisher.stats()).toMatchObject({ events: 1 });
     answers[0]!(null);
-    expect(publisher.stats()).toMatchObject({ events: 0 });
+    await expect.poll(() => publisher.stats().events).toBe(0);
   });
 
   it('says that the outcome is unknown when a part of the batch failed, whatever the reason', async () => {
@@ -80,6 +86,52 @@ describe('PubsubPublisher', () => {
     answers[0]!(null);
     answers[1]!(broken(7));
     await expect(published).rejects.toMatchObject({ code: 'timeout' });
+  });
+
+  it('says that the outcome is unknown when one failure may have been stored, whatever the other says', async () => {
+    for (const codes of [
+      [8, 4],
+      [4, 8],
+    ]) {
+      const { publisher, answers } = await opened();
+      const published = publisher.publish([LINE, LINE]);
+      for (const [index, code] of codes.entries()) answers[index]!(broken(code));
+      await expect(published).rejects.toMatchObject({ code: 'timeout' });
+    }
+  });
+
+  it('tries again what failed in passing, that alone, and remembers that it may be stored', async () => {
+    const { publisher, answers } = await opened({ timeoutMs: 5_000 });
+    const published = publisher.publish([LINE, LINE]);
+    answers[0]!(null);
+    answers[1]!(broken(14));
+    await expect.poll(() => answers.length).toBe(3);
+    answers[2]!(null);
+    await published;
+    const unsure = publisher.publish([LINE]);
+    answers[3]!(broken(14));
+    await expect.poll(() => answers.length).toBe(5);
+    answers[4]!(broken(7));
+    await expect(unsure).rejects.toMatchObject({ code: 'timeout' });
+  });
+
+  it('closes in bounded time also when the broker never answers', async () => {
+    const { publisher } = await opened();
+    const published = publisher.publish([LINE]);
+    const closed = publisher.close();
+    await expect(published).rejects.toMatchObject({ code: 'timeout' });
+    await closed;
+  });
+
+  it('sends dead letters to their own topic, cut to what a message can hold', async () => {
+    const { publisher, answers, messages } = await opened();
+    const sent = publisher.publishDeadLetters([{ detail: 'x'.repeat(5_000), body: 'ä'.repeat(2_000_000) }]);
+    answers[0]!(null);
+    await sent;
+    const [{ topic, message }] = messages as [(typeof messages)[number]];
+    expect(topic).toBe('t-dead-letters');
+    expect(message.data.length).toBe(1_048_576);
+    expect(Object.values(message.attributes!)).toEqual(['x'.repeat(250)]);
   });
 
   it('settles every promise before close() resolves, and rejects later ones with closed', async () => {
@@ -97,8 +149,6 @@ describe('PubsubPublisher', () => {
   it('sends nothing of a batch that has a line which is no event', async () => {
     const { publisher, answers } = await opened();
     await expect(publisher.publish([LINE, 'nope'])).rejects.toMatchObject({ code: 'rejected' });
-    await expect(publisher.check([LINE, 'nope'])).rejects.toMatchObject({ code: 'rejected' });
-    await publisher.check([LINE]);
     expect(answers).toHaveLength(0);
     expect(publisher.stats()).toEqual({ events: 0, bytes: 0, waiting: 0 });
   });

@@ -1,13 +1,23 @@
 import type { EventLine } from '../../event/line.ts';
 import { StoreError } from '../../event/store-error.ts';
 import type { ForwardingPublisher, PublisherLimits, PublisherStats } from '../contract.ts';
-import { makePubsubClient, type PubsubClient, type PubsubTopic, type TopicOptions } from './client.ts';
-import { pubsubError } from './errors.ts';
+import {
+  makePubsubClient,
+  type PubsubClient,
+  type PubsubMessage,
+  type PubsubTopic,
+  type TopicOptions,
+} from './client.ts';
+import { publishAll, within } from './attempts.ts';
 import { encodeMessage } from './message.ts';
 import { pubsubNames } from './names.ts';
 
 /** Attribute with the reason of a dead letter; the name that Pub/Sub itself gives it. */
 const REASON_ATTRIBUTE = 'CloudPubSubDeadLetterSourceDeliveryErrorMessage';
+
+/** What is kept of a dead letter: well within a message's 10 MB, and an attribute's 1,024 bytes in any script. */
+const DEAD_LETTER_BYTES_MAX = 1_024 * 1_024;
+const REASON_CHARS_MAX = 250;
 
 export interface PubsubPublisherOptions {
   readonly projectId: string;
@@ -81,20 +91,14 @@ export class PubsubPublisher implements ForwardingPublisher {
     await this.#send(topic, messages);
   }
 
-  async check(lines: readonly EventLine[]): Promise<void> {
-    this.#use();
-    for (const line of lines) encodeMessage(line);
-    await Promise.resolve();
-  }
-
   /** Sends to the topic of dead letters, each with its reason, as Pub/Sub itself does what it cannot deliver. */
   async publishDeadLetters(
     letters: readonly { readonly detail: string; readonly body: string }[],
   ): Promise<void> {
     const { deadLetters } = this.#use();
     const messages = letters.map(({ detail, body }) => ({
-      data: Buffer.from(body),
-      attributes: { [REASON_ATTRIBUTE]: detail },
+      data: Buffer.from(body).subarray(0, DEAD_LETTER_BYTES_MAX),
+      attributes: { [REASON_ATTRIBUTE]: detail.slice(0, REASON_CHARS_MAX) },
     }));
     await this.#send(deadLetters, messages);
   }
@@ -109,44 +113,25 @@ export class PubsubPublisher implements ForwardingPublisher {
     if (this.#bytes >= bytesMax) throw full(`${this.#bytes} bytes are on their way`);
   }
 
-  /** Gives the messages to the client, which batches them; settles when all of them have. */
-  #send(
-    topic: PubsubTopic,
-    messages: readonly Parameters<PubsubTopic['publishMessage']>[0][],
-  ): Promise<void> {
-    if (messages.length === 0) return Promise.resolve();
+  /** Gives the messages to the client, which batches them, until all are acknowledged or the time is up. */
+  async #send(topic: PubsubTopic, messages: readonly PubsubMessage[]): Promise<void> {
+    if (messages.length === 0) return;
     let bytes = 0;
     for (const { data } of messages) bytes += data.length;
     this.#waiting += 1;
     this.#events += messages.length;
     this.#bytes += bytes;
-    let left = messages.length;
-    let stored = 0;
-    let failure: unknown;
-    return new Promise((resolve, reject) => {
-      const deadline = setTimeout(
-        () => reject(new StoreError('timeout', 'pubsub: the broker did not answer in time')),
-        this.#options.timeoutMs + DEADLINE_SLACK_MS,
-      );
-      const settled = (error?: Error | null) => {
-        failure ??= error;
-        if (error === undefined || error === null) stored += 1;
-        left -= 1;
-        if (left > 0) return;
-        clearTimeout(deadline);
-        this.#done(messages.length, bytes);
-        if (stored === messages.length) resolve();
-        else reject(stored === 0 ? pubsubError(failure) : partly(failure));
-      };
-      for (const message of messages) topic.publishMessage(message, settled);
+    const { timeoutMs } = this.#options;
+    const sent = publishAll(topic, messages, performance.now() + timeoutMs).finally(() => {
+      this.#events -= messages.length;
+      this.#bytes -= bytes;
     });
-  }
-
-  #done(events: number, bytes: number): void {
-    this.#waiting -= 1;
-    this.#events -= events;
-    this.#bytes -= bytes;
-    if (this.#waiting === 0) this.#idle?.();
+    try {
+      await within(sent, timeoutMs + DEADLINE_SLACK_MS);
+    } finally {
+      this.#waiting -= 1;
+      if (this.#waiting === 0) this.#idle?.();
+    }
   }
 
   stats(): PublisherStats {
@@ -157,7 +142,8 @@ export class PubsubPublisher implements ForwardingPublisher {
     const opened = this.#opened;
     if (opened === undefined) return;
     this.#opened = undefined;
-    // The client's flush() waits for the request in hand only; what counts is that every promise has settled.
+    // The client's flush() waits for the request in hand only; what counts is that every promise given out has settled,
+    // which takes no longer than their deadline.
     const flushed = opened.topic.flush().catch(() => undefined);
     if (this.#waiting > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
     await flushed;
@@ -170,38 +156,14 @@ export class PubsubPublisher implements ForwardingPublisher {
   }
 }
 
-/** Some events of a batch are stored and some are not, which is what `timeout` says. */
-function partly(failure: unknown): StoreError {
-  return new StoreError('timeout', `pubsub: stored in part: ${pubsubError(failure).message}`, {
-    cause: failure,
-  });
-}
-
 function full(why: string): StoreError {
   return new StoreError('unavailable', `pubsub: ${why}`);
 }
 
 /**
- * The client retries UNAVAILABLE and the like with growing pauses, by default for ten minutes; here for as long as a
- * request may wait. https://googleapis.github.io/gax-nodejs/interfaces/RetryOptions.html
+ * One attempt at a time, the client's own retries off: it reports the last attempt's error alone, and whether an earlier
+ * one may have reached the broker decides what the client hears.
  */
 function topicOptions(timeoutMs: number): TopicOptions {
-  return {
-    batching: BATCHING,
-    gaxOpts: {
-      timeout: timeoutMs,
-      retry: {
-        retryCodes: [1, 2, 4, 10, 13, 14],
-        backoffSettings: {
-          initialRetryDelayMillis: 100,
-          retryDelayMultiplier: 2,
-          maxRetryDelayMillis: 1_000,
-          initialRpcTimeoutMillis: timeoutMs,
-          rpcTimeoutMultiplier: 1,
-          maxRpcTimeoutMillis: timeoutMs,
-          totalTimeoutMillis: timeoutMs,
-        },
-      },
-    },
-  };
+  return { batching: BATCHING, gaxOpts: { timeout: timeoutMs, retry: { retryCodes: [] } } };
 }

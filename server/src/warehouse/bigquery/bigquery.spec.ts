@@ -1,7 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { BIGQUERY_REASONS, bigqueryError } from './errors.ts';
 import { exportLines } from './export.ts';
+import type { BigqueryClient } from './client.ts';
+import { DEAD_LETTER_COLUMNS, EVENT_COLUMNS, apiSchema } from './columns.ts';
+import { planBigquery, projectNumber } from './provision.ts';
 import { rowsOf } from './rows.ts';
+import { viewVersions } from './views.ts';
 
 describe('bigqueryError()', () => {
   it.each(Object.entries(BIGQUERY_REASONS))('reason %s is %s', (reason, code) => {
@@ -65,5 +69,61 @@ describe('exportLines()', () => {
         properties: { a: [1] },
       },
     ]);
+  });
+});
+
+/* Rights, which no emulator looks at: a dataset that is whole, and whose policies are the test's. */
+
+const PLACE = { projectId: 'acme-web', dataset: 'daybook', table: 'events' };
+const WRITER = 'serviceAccount:writer@acme-web.iam.gserviceaccount.com';
+const SERVER =
+  'principal://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/subject/ns/d/sa/d';
+
+function wholeDataset(bindings: readonly object[], access: readonly object[]): BigqueryClient {
+  const versions = [...viewVersions('UTC')].map(([name, version]) => ({ view_name: name, version }));
+  const table = (id: string) => ({
+    getMetadata: () =>
+      Promise.resolve([
+        { schema: { fields: apiSchema(id === 'events' ? EVENT_COLUMNS : DEAD_LETTER_COLUMNS) } },
+      ]),
+    getIamPolicy: () => Promise.resolve([{ bindings }]),
+  });
+  return {
+    dataset: () => ({
+      exists: () => Promise.resolve([true]),
+      getMetadata: () => Promise.resolve([{ access }]),
+      table,
+    }),
+    createQueryJob: () => Promise.resolve([{ getQueryResults: () => Promise.resolve([versions]) }]),
+    request: (_: unknown, done: (error: null, body: object) => void) =>
+      done(null, { email: 'bq-123456@bigquery-encryption.iam.gserviceaccount.com' }),
+  } as unknown as BigqueryClient;
+}
+
+describe('planBigquery()', () => {
+  const options = {
+    place: PLACE,
+    location: 'EU',
+    timezone: 'UTC',
+    members: { writer: WRITER, pubsubAgent: WRITER, server: SERVER },
+  };
+
+  it('gives the rights to write the tables and to read the dataset', async () => {
+    const steps = await planBigquery(wholeDataset([], []), options);
+    expect(steps.map(({ sql }) => sql)).toEqual([
+      `GRANT \`roles/bigquery.dataEditor\` ON TABLE \`acme-web.daybook.events\` TO '${WRITER}'`,
+      `GRANT \`roles/bigquery.dataEditor\` ON TABLE \`acme-web.daybook.events_dead_letters_raw\` TO '${WRITER}'`,
+      `GRANT \`roles/bigquery.dataViewer\` ON SCHEMA \`acme-web.daybook\` TO '${SERVER}'`,
+    ]);
+  });
+
+  it('finds nothing missing where they are given', async () => {
+    const bindings = [{ role: 'roles/bigquery.dataEditor', members: [WRITER] }];
+    const access = [{ role: 'READER', iamMember: SERVER }];
+    expect(await planBigquery(wholeDataset(bindings, access), options)).toEqual([]);
+  });
+
+  it('finds the number of the project', async () => {
+    expect(await projectNumber(wholeDataset([], []))).toBe('123456');
   });
 });

@@ -113,7 +113,8 @@ export class BigqueryWarehouse implements Warehouse {
       params: { ...params },
       types: Object.fromEntries(nulls.map(([name]) => [name, 'STRING'])),
       labels: report === undefined ? LABELS : { ...LABELS, report },
-      maximumBytesBilled: String(this.#options.bytesBilledMax),
+      // What an operator asks for, an export or a comparison, reads the whole table by its nature.
+      ...(timeoutMs === LONG_TIMEOUT_MS ? {} : { maximumBytesBilled: String(this.#options.bytesBilledMax) }),
       jobTimeoutMs: timeoutMs,
     };
   }

@@ -1,0 +1,87 @@
+import { describe, expect, it } from 'vitest';
+import type { IamPolicy } from '../../google.ts';
+import type { PubsubClient } from './client.ts';
+import { planPubsub } from './provision.ts';
+
+/* Rights and options of subscriptions, which no emulator looks at. */
+
+const AGENT = 'serviceAccount:service-1@gcp-sa-pubsub.iam.gserviceaccount.com';
+const WRITER = 'serviceAccount:writer@acme-web.iam.gserviceaccount.com';
+const SERVER = 'serviceAccount:server@acme-web.iam.gserviceaccount.com';
+
+/** A project in memory, as far as provisioning sees it. */
+function project() {
+  const topics = new Set<string>();
+  const subscriptions = new Map<string, { bigqueryConfig: object; deadLetterPolicy?: object }>();
+  const policies = new Map<string, IamPolicy>();
+  const iam = (name: string) => ({
+    getPolicy: () => Promise.resolve([policies.get(name) ?? {}]),
+    setPolicy: (policy: IamPolicy) => Promise.resolve(policies.set(name, policy)),
+  });
+  const client = {
+    topic: (name: string) => ({
+      exists: () => Promise.resolve([topics.has(name)]),
+      create: () => Promise.resolve(topics.add(name)),
+      createSubscription: (subscription: string, options: never) =>
+        Promise.resolve(subscriptions.set(subscription, options)),
+      iam: iam(name),
+    }),
+    subscription: (name: string) => ({
+      exists: () => Promise.resolve([subscriptions.has(name)]),
+      iam: iam(name),
+    }),
+  } as unknown as PubsubClient;
+  return { client, subscriptions, policies };
+}
+
+async function provisioned(writer: string) {
+  const made = project();
+  const options = {
+    projectId: 'acme-web',
+    topic: 'analytics',
+    eventsTable: 'acme-web.daybook.events',
+    deadLettersTable: 'acme-web.daybook.dead',
+    members: { writer, pubsubAgent: AGENT, server: SERVER },
+  };
+  for (const step of await planPubsub(made.client, options)) await step.apply();
+  return { ...made, again: await planPubsub(made.client, options) };
+}
+
+const membersOf = (policies: ReadonlyMap<string, IamPolicy>, name: string) =>
+  (policies.get(name)?.bindings ?? []).map(({ role, members }) => [role, members]);
+
+describe('planPubsub()', () => {
+  it('gives the rights that publishing and dead letters need, and the second time nothing', async () => {
+    const { policies, again } = await provisioned(AGENT);
+    expect(membersOf(policies, 'analytics')).toEqual([['roles/pubsub.publisher', [SERVER]]]);
+    expect(membersOf(policies, 'analytics-dead-letters')).toEqual([
+      ['roles/pubsub.publisher', [AGENT]],
+      ['roles/pubsub.publisher', [SERVER]],
+    ]);
+    expect(membersOf(policies, 'analytics-bigquery')).toEqual([['roles/pubsub.subscriber', [AGENT]]]);
+    expect(again).toEqual([]);
+  });
+
+  it('regression: names no account to write as where none was given, since nobody may act as that of Pub/Sub', async () => {
+    const { subscriptions } = await provisioned(AGENT);
+    expect(subscriptions.get('analytics-bigquery')).toMatchObject({
+      bigqueryConfig: { table: 'acme-web.daybook.events', useTableSchema: true, dropUnknownFields: false },
+      deadLetterPolicy: {
+        deadLetterTopic: 'projects/acme-web/topics/analytics-dead-letters',
+        maxDeliveryAttempts: 100,
+      },
+    });
+    for (const { bigqueryConfig } of subscriptions.values()) {
+      expect(Object.keys(bigqueryConfig)).not.toContain('serviceAccountEmail');
+    }
+  });
+
+  it('names the account to write as where one was given', async () => {
+    const { subscriptions } = await provisioned(WRITER);
+    for (const { bigqueryConfig } of subscriptions.values()) {
+      expect(bigqueryConfig).toMatchObject({
+        serviceAccountEmail: 'writer@acme-web.iam.gserviceaccount.com',
+      });
+    }
+  });
+});
