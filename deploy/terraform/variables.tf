@@ -87,7 +87,7 @@ variable "kubernetes_service_account" {
 variable "max_delivery_attempts" {
   description = "Attempts to write a message into BigQuery before it becomes a dead letter."
   type        = number
-  default     = 5
+  default     = 100
 
   validation {
     condition     = var.max_delivery_attempts >= 5 && var.max_delivery_attempts <= 100 && floor(var.max_delivery_attempts) == var.max_delivery_attempts
