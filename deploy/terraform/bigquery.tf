@@ -16,7 +16,7 @@ resource "google_bigquery_table" "events" {
   table_id            = var.table_id
   description         = "One row a delivered event; at least once, so an event_id can come twice."
   schema              = file("${local.generated}/events.schema.json")
-  clustering          = ["project", "event_time"]
+  clustering          = ["event_time"]
   deletion_protection = var.deletion_protection
   labels              = local.labels
 

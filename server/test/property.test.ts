@@ -73,6 +73,11 @@ describe('the daily report', () => {
           expect(await report(warehouse, timezone, { timezone: asked })).toEqual(
             referenceReport(sent, asked),
           );
+          // Each day by itself, so that what a range passes over is never a part of it.
+          for (const stats of referenceReport(sent, asked).daily_stats) {
+            const oneDay = { timezone: asked, from: stats.date, to: stats.date };
+            expect((await report(warehouse, timezone, oneDay)).daily_stats).toEqual([stats]);
+          }
           expect(await warehouse.verify()).toEqual([]);
           await warehouse.close();
         }),

@@ -109,6 +109,7 @@ FROM totals LEFT JOIN days ON true ORDER BY day DESC`,
 function fromRows(dialect: Dialect, select: DailySelect): Statement {
   const project = dialect.param('project');
   const byDay = (column: string) => dialect.localDay(column, 'timezone');
+  const around = dialect.aroundDays({ from: select.from !== undefined, to: select.to !== undefined });
   const where = (column: string) => `project = ${project}${inRange(dialect, byDay(column), select)}`;
   const duration = dialect.microsecondsBetween('started_at', 'ended_at');
   const [rows, users, sessions] = (['event_rows', 'users', 'sessions'] as const).map((name) =>
@@ -120,7 +121,7 @@ function fromRows(dialect: Dialect, select: DailySelect): Statement {
 WITH totals AS (SELECT count(*) AS total_users FROM ${users} WHERE project = ${project}),
 active AS (
   SELECT ${byDay('event_time')} AS day, count(DISTINCT user_id) AS active_users FROM ${rows}
-  WHERE ${where('event_time')} GROUP BY 1
+  WHERE ${where('event_time')} AND ${around} GROUP BY 1
 ),
 fresh AS (
   SELECT ${byDay('first_seen_at')} AS day, count(*) AS new_users FROM ${users}

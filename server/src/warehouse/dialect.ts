@@ -22,6 +22,11 @@ export interface Dialect {
   param(name: string): string;
   /** The calendar day of a UTC timestamp column in the timezone that the named parameter holds. */
   localDay(column: string, timezoneParam: string): string;
+  /**
+   * A condition on `event_rows` that holds for every event of the days from the parameter `from` to the parameter `to`,
+   * whatever the timezone, and lets the engine pass over the rest: half a day and more on either side.
+   */
+  aroundDays(ends: { readonly from: boolean; readonly to: boolean }): string;
   /** A DATE from a named parameter that holds YYYY-MM-DD. */
   dateParam(name: string): string;
   /** Whole microseconds from one timestamp to another, as an integer. */

@@ -34,6 +34,7 @@ const EVENT_TYPES = {
   project: 'STRING',
   received_at: 'TIMESTAMP',
   event_time: 'TIMESTAMP',
+  event_seconds: 'INT64',
   event_name: 'STRING',
   user_id: 'STRING',
   session_id: 'STRING',
@@ -110,6 +111,12 @@ describeWith(['googlesql'], 'GoogleSQL', () => {
         for (const query of [{}, { timezone: asked }]) {
           const report = await evaluateReport(engine, tables, timezone, query);
           expect(report).toEqual(referenceReport(sent, query.timezone ?? timezone));
+        }
+        // Each day by itself, so that what a range passes over is never a part of it.
+        for (const stats of referenceReport(sent, asked).daily_stats) {
+          const oneDay = { timezone: asked, from: stats.date, to: stats.date };
+          const report = await evaluateReport(engine, tables, timezone, oneDay);
+          expect(report.daily_stats).toEqual([stats]);
         }
       }),
       { numRuns: 100 },

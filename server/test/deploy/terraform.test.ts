@@ -152,7 +152,7 @@ describe('the Terraform module', () => {
   it('keeps the events by day of arrival, and protects what cannot be made again', () => {
     const events = resource('google_bigquery_table', 'events');
     expect(block(events, 'time_partitioning')).toEqual({ type: 'DAY', field: 'received_at' });
-    expect(events['clustering']).toEqual(['project', 'event_time']);
+    expect(events['clustering']).toEqual(['event_time']);
     for (const name of ['events', 'dead_letters_raw']) {
       const { deletion_protection: protection } = resource('google_bigquery_table', name);
       expect(protection).toBe('${var.deletion_protection}');

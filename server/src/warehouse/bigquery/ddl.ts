@@ -6,7 +6,7 @@ import type { ViewDefinition } from './views.ts';
 
 /**
  * Partitioned by the day of arrival and not of the event: BigQuery takes rows into partitions of the last years only,
- * and an event may be older than that. Clustered so that the rows of a project and a time lie together.
+ * and an event may be older than that. Clustered by the time of the event, by which reports in another timezone ask.
  * https://cloud.google.com/bigquery/docs/streaming-data-into-bigquery#streaming_into_partitioned_tables
  */
 export function createEventsTable(place: BigqueryPlace): string {
@@ -14,7 +14,7 @@ export function createEventsTable(place: BigqueryPlace): string {
 ${EVENT_COLUMNS.map((column) => `  ${definition(column)}`).join(',\n')}
 )
 PARTITION BY DATE(received_at)
-CLUSTER BY project, event_time
+CLUSTER BY event_time
 OPTIONS (description = 'Events as Pub/Sub delivers them; one may stand twice, with the same event_id.')`;
 }
 

@@ -7,6 +7,12 @@ export function bigqueryDialect(place: BigqueryPlace): Dialect {
     table: (name) => tableSql(place, name),
     param: (name) => `@${name}`,
     localDay: (column, timezoneParam) => `DATE(${column}, @${timezoneParam})`,
+    // On the column that the table is clustered by, so that whole blocks are passed over and not billed.
+    aroundDays: ({ from, to }) =>
+      [
+        from ? 'event_seconds >= UNIX_SECONDS(TIMESTAMP(CAST(@from AS DATE))) - 86400' : 'TRUE',
+        to ? 'event_seconds < UNIX_SECONDS(TIMESTAMP(CAST(@to AS DATE))) + 2 * 86400' : 'TRUE',
+      ].join(' AND '),
     dateParam: (name) => `CAST(@${name} AS DATE)`,
     microsecondsBetween: (from, to) => `TIMESTAMP_DIFF(${to}, ${from}, MICROSECOND)`,
     unixMicroseconds: (column) => `UNIX_MICROS(${column})`,

@@ -82,7 +82,7 @@ LEFT JOIN (
       name: 'event_rows',
       materialized: false,
       description: 'Every delivered event; one that was delivered twice stands twice.',
-      sql: `SELECT event_id, ${PROJECT} AS project, received_at, ${MOMENT} AS event_time, event_name, user_id, session_id,
+      sql: `SELECT event_id, ${PROJECT} AS project, received_at, ${MOMENT} AS event_time, event_time AS event_seconds, event_name, user_id, session_id,
   page, country, region, city, properties
 FROM ${tableSql(place, 'table')}`,
     },

@@ -10,6 +10,11 @@ export const duckdbDialect: Dialect = {
   table: (name) => (name === 'event_rows' ? 'events' : name),
   param: (name) => `$${name}`,
   localDay: (column, timezoneParam) => dayOf(column, `$${timezoneParam}`),
+  aroundDays: ({ from, to }) =>
+    [
+      from ? 'event_time >= CAST($from AS DATE) - INTERVAL 1 DAY' : 'true',
+      to ? 'event_time < CAST($to AS DATE) + INTERVAL 2 DAY' : 'true',
+    ].join(' AND '),
   dateParam: (name) => `CAST($${name} AS DATE)`,
   microsecondsBetween: (from, to) => `date_diff('microseconds', ${from}, ${to})`,
   unixMicroseconds: (column) => `epoch_us(${column})`,
