@@ -1,6 +1,3 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createView } from '../../src/warehouse/bigquery/ddl.ts';
 import { viewDefinitions } from '../../src/warehouse/bigquery/views.ts';
@@ -8,6 +5,7 @@ import { BigqueryWarehouse } from '../../src/warehouse/bigquery/warehouse.ts';
 import { bigqueryOptions } from '../../src/drivers.ts';
 import { killServers, startServer } from '../e2e/server-process.ts';
 import { makeEvent, send } from '../faults/load.ts';
+import { temporaryDirectory } from '../faults/stored.ts';
 import { startCuttableProxy } from './cuttable-proxy.ts';
 import { describeWith } from './engines/engines.ts';
 import { startGoogle } from './google.ts';
@@ -15,12 +13,9 @@ import { startGoogle } from './google.ts';
 describeWith(['pstest', 'bqemulator'], 'a BigQuery that goes away', () => {
   let directory: string;
   beforeEach(() => {
-    directory = mkdtempSync(join(tmpdir(), 'daybook-away-'));
+    directory = temporaryDirectory();
   });
-  afterEach(() => {
-    killServers();
-    rmSync(directory, { recursive: true, force: true });
-  });
+  afterEach(killServers);
 
   /** A provisioned project whose BigQuery is reached through a proxy that can be cut or stalled. */
   async function behindProxy() {

@@ -1,12 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Event } from '../../src/event/event.ts';
 import { tableSql } from '../../src/warehouse/bigquery/names.ts';
 import { killServers, startServer } from '../e2e/server-process.ts';
 import { send } from '../faults/load.ts';
+import { temporaryDirectory } from '../faults/stored.ts';
 import { world } from '../fixtures/world.ts';
 import { referenceReport } from '../reference.ts';
 import { describeWith } from './engines/engines.ts';
@@ -17,12 +15,9 @@ import { startGoogle, type TestGoogle } from './google.ts';
 describeWith(['pstest', 'bqemulator'], 'the way through Google Cloud', () => {
   let directory: string;
   beforeEach(() => {
-    directory = mkdtempSync(join(tmpdir(), 'daybook-google-'));
+    directory = temporaryDirectory();
   });
-  afterEach(() => {
-    killServers();
-    rmSync(directory, { recursive: true, force: true });
-  });
+  afterEach(killServers);
 
   const start = (google: TestGoogle, env: Record<string, string> = {}) =>
     startServer({ directory, env: { ...google.env, ...env } });

@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { control, killServers, startServer } from '../e2e/server-process.ts';
 import { send } from '../faults/load.ts';
+import { temporaryDirectory } from '../faults/stored.ts';
 import { world } from '../fixtures/world.ts';
 import { referenceReport } from '../reference.ts';
 import { describeWith } from './engines/engines.ts';
@@ -25,12 +25,9 @@ function daybook(args: readonly string[], env: Readonly<Record<string, string>>)
 describeWith(['pstest', 'bqemulator'], 'moving from one warehouse to the other', () => {
   let directory: string;
   beforeEach(() => {
-    directory = mkdtempSync(join(tmpdir(), 'daybook-moving-'));
+    directory = temporaryDirectory();
   });
-  afterEach(() => {
-    killServers();
-    rmSync(directory, { recursive: true, force: true });
-  });
+  afterEach(killServers);
 
   it('keeps every number and every event_id, there and back, and importing twice counts nothing twice', async () => {
     const sent = fc.sample(world, { seed: 7, numRuns: 3 }).flatMap(({ batches }, index) =>

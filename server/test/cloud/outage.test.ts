@@ -1,10 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, it } from 'vitest';
 import { control, killServers, startServer } from '../e2e/server-process.ts';
 import { Load, seededRandom, type Heard } from '../faults/load.ts';
+import { temporaryDirectory } from '../faults/stored.ts';
 import { startCuttableProxy, type CuttableProxy } from './cuttable-proxy.ts';
 import { describeWith } from './engines/engines.ts';
 import { startPubsub } from './engines/pstest.ts';
@@ -30,11 +28,10 @@ describeWith(['pstest'], 'a broker that is dead for 30 s', () => {
     const pubsub = await startPubsub();
     await makeTopic(pubsub);
     const proxy = await startCuttableProxy(pubsub.host);
-    const directory = mkdtempSync(join(tmpdir(), 'daybook-outage-'));
+    const directory = temporaryDirectory();
     cleanUps.push(async () => {
       await proxy.close();
       await pubsub.stop();
-      rmSync(directory, { recursive: true, force: true });
     });
     const server = await startServer({
       directory,

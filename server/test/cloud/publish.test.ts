@@ -1,10 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { killServers, startServer } from '../e2e/server-process.ts';
 import { Load, makeEvent, seededRandom, send } from '../faults/load.ts';
+import { temporaryDirectory } from '../faults/stored.ts';
 import { describeWith } from './engines/engines.ts';
 import { startPubsub, type Fault, type Pubsub } from './engines/pstest.ts';
 import { makeTopic, PUBLISH_TIMEOUT_MS, publishedIds, publishingEnv } from './publishing.ts';
@@ -16,14 +14,13 @@ describeWith(['pstest'], 'publishing to Pub/Sub', () => {
   let directory: string;
 
   beforeEach(async () => {
-    directory = mkdtempSync(join(tmpdir(), 'daybook-publish-'));
+    directory = temporaryDirectory();
     pubsub = await startPubsub();
     await makeTopic(pubsub);
   });
   afterEach(async () => {
     killServers();
     await pubsub.stop();
-    rmSync(directory, { recursive: true, force: true });
   });
 
   const start = (env: Record<string, string> = {}) =>
