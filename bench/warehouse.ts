@@ -15,7 +15,7 @@ function eventsSql(events: number, users: number): string {
   return `
 INSERT INTO events (event_id, event_hash, project, received_at, event_time, event_name, user_id, session_id, page,
   country, region, city, properties)
-SELECT id, md5_number_lower(id), 'default', moment + INTERVAL 1 SECOND, moment,
+SELECT id, hash(id), 'default', moment + INTERVAL 1 SECOND, moment,
   ['page_view', 'click', 'scroll', 'search'][1 + i % 4],
   'user-' || hash(session) % ${users}, 'session-' || session,
   ['/', '/pricing', '/docs', '/account'][1 + (hash(i) % 4)::BIGINT], ['FI', 'SE', 'DE', 'US'][1 + session % 4], NULL, NULL,

@@ -49,28 +49,35 @@ export class Loader {
   /** Runs until the signal fires; the batch in hand is finished or handed back. */
   async run(signal: AbortSignal): Promise<void> {
     const { source, eventsMax } = this.#options;
+    const receive = (waitMs: number) =>
+      source.receive({ eventsMax, bytesMax: BATCH_BYTES_MAX, waitMs, signal });
     let failures = 0;
+    let ahead: Promise<Delivery | undefined> | undefined;
     while (!signal.aborted) {
       let pauseMs = 0;
       try {
-        const delivery = await source.receive({
-          eventsMax,
-          bytesMax: BATCH_BYTES_MAX,
-          waitMs: RECEIVE_WAIT_MS,
-          signal,
-        });
+        const delivery = await (ahead ?? receive(RECEIVE_WAIT_MS));
+        ahead = undefined;
         if (delivery === undefined) continue;
         const startedMs = performance.now();
-        await this.#load(delivery);
+        const loading = this.#load(delivery);
+        // While the sink works on a full batch, the next one is read; a failure hands both back.
+        if (delivery.lines.count >= eventsMax) ahead = readAhead(loading, () => receive(0));
+        // Its failure is met where it is awaited.
+        ahead?.catch(() => undefined);
+        await loading;
         if (delivery.lines.count < eventsMax) pauseMs = this.#restMs(performance.now() - startedMs);
         failures = 0;
       } catch (error) {
         failures += 1;
+        (await ahead?.catch(() => undefined))?.nack();
+        ahead = undefined;
         await this.#recover(error);
         pauseMs = backoffMs(failures);
       }
       await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
     }
+    (await ahead?.catch(() => undefined))?.nack();
   }
 
   /** The more a batch cost, the more events the next one should share its cost among. */
@@ -126,6 +133,22 @@ export class Loader {
     await sink.close().catch(() => undefined);
     await sink.open().catch((reason: unknown) => observer.failed(reason as StoreError));
   }
+}
+
+/** How long a sink is left to itself before the next batch is read beside it, in milliseconds. */
+const READ_AHEAD_AFTER_MS = 50;
+
+/** Reads the next delivery once the sink is well under way; nothing when it ended before. */
+async function readAhead(
+  loading: Promise<void>,
+  receive: () => Promise<Delivery | undefined>,
+): Promise<Delivery | undefined> {
+  const done = loading.then(
+    () => true,
+    () => true,
+  );
+  const ended = await Promise.race([done, sleep(READ_AHEAD_AFTER_MS, false)]);
+  return ended ? undefined : receive();
 }
 
 function backoffMs(failures: number): number {

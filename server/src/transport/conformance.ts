@@ -88,6 +88,20 @@ export function describeTransport(name: string, makeHarness: () => TransportHarn
       expect(await receive()).toBeUndefined();
     });
 
+    it('hands out the next delivery while one is open, and both again after nack() of both, in any order', async () => {
+      for (const swap of [false, true]) {
+        await publisher.publish([receipt('a')]);
+        await publisher.publish([receipt('b')]);
+        const both = [(await receive(1))!, (await receive(1))!];
+        expect(both.map(({ lines }) => lines.toArray())).toEqual([[receipt('a')], [receipt('b')]]);
+        for (const delivery of swap ? both.toReversed() : both) delivery.nack();
+        const again = [(await receive(1))!, (await receive(1))!];
+        expect(again.map(({ lines }) => lines.toArray())).toEqual([[receipt('a')], [receipt('b')]]);
+        for (const delivery of again) await delivery.ack();
+        expect(await receive()).toBeUndefined();
+      }
+    });
+
     it('gives positions that grow by the number of events', async () => {
       await publisher.publish([receipt('a'), receipt('b')]);
       const first = (await receive())!;

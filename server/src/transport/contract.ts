@@ -60,8 +60,8 @@ export interface Damage {
  * never writes to again, not a view of what it reads into.
  *
  * `ack` tells the source that everything up to `position` is stored elsewhere for good; the source may
- * delete it. `nack` hands the delivery back: the next `receive` starts before it again. One of the two is
- * called exactly once, and before the next `receive`.
+ * delete it. `nack` hands the delivery back: the next `receive` starts before it again, whatever was handed out
+ * later. One of the two is called exactly once. Two deliveries may be open at a time: `ack` in their order, `nack` in any.
  */
 export interface Delivery {
   readonly lines: EventLines;

@@ -90,7 +90,7 @@ export class LmdbSource implements Source {
       position: { source: store.id, end },
       ack: () => this.#ack(store, end),
       nack: () => {
-        this.#next = from;
+        this.#next = Math.min(this.#next, from);
       },
     };
   }
@@ -111,7 +111,8 @@ export class LmdbSource implements Source {
   stats(): SourceStats {
     const store = this.#opened();
     store.records.resetReadTxn();
-    for (const { value } of store.records.getRange({ start: this.#next, limit: 1 })) {
+    // What is acknowledged is deleted, so the first that is there is the oldest that waits.
+    for (const { value } of store.records.getRange({ limit: 1 })) {
       const chunk = decodeRecord(value);
       if (chunk === undefined) return {};
       const { received_at: receivedAtUs } = JSON.parse(firstLine(chunk)) as { received_at: number };

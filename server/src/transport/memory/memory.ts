@@ -68,7 +68,7 @@ export class MemoryTransport implements Publisher, Source {
       position: { source: this.#source, end },
       ack: () => Promise.resolve(this.#drop(end)),
       nack: () => {
-        this.#next = from;
+        this.#next = Math.min(this.#next, from);
       },
     };
   }

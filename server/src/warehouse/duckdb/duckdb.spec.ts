@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EventLines } from '../../event/lines.ts';
-import { describeWarehouse } from '../conformance.ts';
+import { GOLDEN_BATCHES } from '../../../test/fixtures/golden.ts';
+import { describeWarehouse, linesOf } from '../conformance.ts';
 import { DUCKDB_FILE, DuckdbWarehouse } from './warehouse.ts';
 
 describeWarehouse('DuckDB', async () => {
@@ -83,5 +84,34 @@ describe('DuckdbWarehouse.insert() of more than a row group', () => {
     ).toEqual([{ n: EVENTS, ids: EVENTS, users: EVENTS }]);
     expect(await rows(`SELECT count(*) AS n FROM users WHERE user_id LIKE 'user--%'`)).toEqual([{ n: 0 }]);
     expect(await warehouse.verify()).toEqual([]);
+  });
+});
+
+describe('DuckdbWarehouse.open()', () => {
+  it('makes the column of hashes anew when DuckDB hashes otherwise than the file was written', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'daybook-duckdb-'));
+    const make = () =>
+      new DuckdbWarehouse({ directory, timezone: 'UTC', memoryBytesMax: 256 * 1_024 * 1_024, threads: 2 });
+    const lines = EventLines.of(
+      linesOf(GOLDEN_BATCHES.flat().filter((event) => event.event_id !== undefined)),
+    );
+    const insert = (warehouse: DuckdbWarehouse, end: number) =>
+      warehouse.insert({ lines, deadLetters: [], position: { source: 's', end }, nowUs: 1 });
+    const first = make();
+    await first.open();
+    const { inserted } = await insert(first, 100);
+    await first.close();
+    const instance = await DuckDBInstance.create(join(directory, DUCKDB_FILE));
+    const connection = await instance.connect();
+    await connection.run('UPDATE events SET event_hash = md5_number_lower(event_id)');
+    await connection.run(`UPDATE settings SET value = 'another' WHERE name = 'event_hash'`);
+    connection.closeSync();
+    instance.closeSync();
+    const second = make();
+    await second.open();
+    expect(await insert(second, 200)).toEqual({ inserted: 0, duplicates: lines.count });
+    expect(inserted).toBeGreaterThan(0);
+    await second.close();
+    rmSync(directory, { recursive: true, force: true });
   });
 });

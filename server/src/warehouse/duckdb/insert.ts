@@ -45,7 +45,7 @@ function appendSql(path: string): string {
   const file = path.replaceAll(/[[*?]/g, '[$&]').replaceAll("'", "''");
   return `
 INSERT INTO events BY NAME
-SELECT event_id, coalesce(event_id_given, true) AS event_id_given, md5_number_lower(event_id) AS event_hash, project,
+SELECT event_id, coalesce(event_id_given, true) AS event_id_given, hash(event_id) AS event_hash, project,
   make_timestamp(received_at) AS received_at, make_timestamp(event_time) AS event_time, event_name, user_id,
   session_id, page, country, region, city, properties
 FROM read_json('${file}', format = 'newline_delimited', compression = 'uncompressed', columns = {${columns.join(', ')}})`;

@@ -39,6 +39,11 @@ export interface DuckdbWarehouseOptions {
 /** The log is written into the file when it is longer than this, so that a start never replays much. */
 const WAL_BYTES_MAX = 16 * 1_024 * 1_024;
 
+/** Values of DuckDB's hash for texts of every size; they tell whether it is still the one that the file was written with. */
+const HASH_PROBE = `
+SELECT string_agg(CAST(hash(text) AS VARCHAR), ' ' ORDER BY length(text))
+FROM (VALUES ('a'), ('twelve chars'), ('thirteen char'), (repeat('0123456789', 4)), (repeat('ä', 200))) AS probes(text)`;
+
 interface Opened {
   readonly instance: DuckDBInstance;
   readonly writer: DuckDBConnection;
@@ -83,23 +88,34 @@ export class DuckdbWarehouse implements Warehouse {
       await migrate(writer);
       const insert = new DuckdbInsert(writer, directory, timezone);
       this.#opened = { instance, writer, insert, readers: new DuckdbReaders(instance) };
-      await this.#keepTimezone(writer);
+      await this.#keepSettings(writer);
     } catch (error) {
       await this.close();
       throw duckdbError(error);
     }
   }
 
-  /** Makes the rollups anew when the file was written with another reporting timezone. */
-  async #keepTimezone(writer: DuckDBConnection): Promise<void> {
-    const { timezone } = this.#options;
-    const reader = await writer.runAndReadAll(`SELECT value FROM settings WHERE name = 'timezone'`);
-    const stored = reader.getRows()[0]?.[0];
-    if (stored === timezone) return;
+  /** What the file was made with; where that is another now, what depends on it is made anew. */
+  async #keepSettings(writer: DuckDBConnection): Promise<void> {
+    const reader = await writer.runAndReadAll(HASH_PROBE);
+    await this.#keepSetting(writer, 'timezone', this.#options.timezone, () => this.#rebuild(writer));
+    await this.#keepSetting(writer, 'event_hash', String(reader.getRows()[0]![0]), async () => {
+      await writer.run('UPDATE events SET event_hash = hash(event_id)');
+    });
+  }
+
+  async #keepSetting(
+    writer: DuckDBConnection,
+    name: string,
+    value: string,
+    remake: () => Promise<void>,
+  ): Promise<void> {
+    const reader = await writer.runAndReadAll('SELECT value FROM settings WHERE name = $name', { name });
+    if (reader.getRows()[0]?.[0] === value) return;
     await this.#transaction(writer, async () => {
-      if (stored !== undefined) await this.#rebuild(writer);
-      await writer.run(`DELETE FROM settings WHERE name = 'timezone'`);
-      await writer.run(`INSERT INTO settings VALUES ('timezone', $timezone)`, { timezone });
+      await remake();
+      await writer.run('DELETE FROM settings WHERE name = $name', { name });
+      await writer.run('INSERT INTO settings VALUES ($name, $value)', { name, value });
     });
   }
 
