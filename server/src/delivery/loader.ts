@@ -15,7 +15,7 @@ const BACKOFF_MAX_MS = 5_000;
 /** Work of the loader is followed by so many times its length without, while batches are not full. */
 const REST_FACTOR = 4;
 /** Such a rest is never longer: an event that comes at its beginning is in a report within a second. */
-const REST_MAX_MS = 400;
+const REST_MAX_MS = 200;
 
 /** What the loader tells about its work, for metrics and logs. */
 export interface LoaderObserver {
