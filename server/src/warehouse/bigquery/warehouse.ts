@@ -89,11 +89,20 @@ export class BigqueryWarehouse implements Warehouse {
     );
   }
 
-  async query(statement: Statement, { timeoutMs, signal }: QueryOptions): Promise<readonly Row[]> {
+  query(statement: Statement, options: QueryOptions): Promise<readonly Row[]> {
+    return this.#ask(statement, options, { maximumBytesBilled: String(this.#options.bytesBilledMax) });
+  }
+
+  /** An export and a comparison read the whole table by their nature, so only reports have a limit on bytes. */
+  async #ask(
+    statement: Statement,
+    { timeoutMs, signal }: QueryOptions,
+    limit: Pick<QueryJobOptions, 'maximumBytesBilled'> = {},
+  ): Promise<readonly Row[]> {
     const deadline = AbortSignal.timeout(timeoutMs);
     const stop = signal === undefined ? deadline : AbortSignal.any([deadline, signal]);
     const job = this.#use()
-      .createQueryJob(this.#jobOptions(statement, timeoutMs))
+      .createQueryJob({ ...this.#jobOptions(statement, timeoutMs), ...limit })
       .then(([started]) => started);
     try {
       const rows = job.then((started) => started.getQueryResults({ wrapIntegers: true, timeoutMs }));
@@ -113,8 +122,6 @@ export class BigqueryWarehouse implements Warehouse {
       params: { ...params },
       types: Object.fromEntries(nulls.map(([name]) => [name, 'STRING'])),
       labels: report === undefined ? LABELS : { ...LABELS, report },
-      // What an operator asks for, an export or a comparison, reads the whole table by its nature.
-      ...(timeoutMs === LONG_TIMEOUT_MS ? {} : { maximumBytesBilled: String(this.#options.bytesBilledMax) }),
       jobTimeoutMs: timeoutMs,
     };
   }
@@ -123,7 +130,7 @@ export class BigqueryWarehouse implements Warehouse {
   async verify(): Promise<readonly RollupFault[]> {
     const faults: RollupFault[] = [];
     for (const [rollup, statement] of verifyStatements(this.#options.place, this.#options.timezone)) {
-      const [row] = await this.query(statement, { timeoutMs: LONG_TIMEOUT_MS });
+      const [row] = await this.#ask(statement, { timeoutMs: LONG_TIMEOUT_MS });
       const rows = Number(row?.['differing'] ?? 0);
       if (rows > 0) faults.push({ rollup, rows });
     }
