@@ -5,6 +5,7 @@ import { ControlClient } from '../control/client.ts';
 import { alreadyRunning } from '../control/server.ts';
 import { JOURNAL_FILE } from '../transport/journal/store.ts';
 import { DUCKDB_FILE } from '../warehouse/duckdb/warehouse.ts';
+import { IMPORTS_DIRECTORY } from './import-progress.ts';
 import { reach } from './reach.ts';
 
 /** The files of a backup. */
@@ -34,7 +35,9 @@ export async function restore(config: Config, directory: string, force: boolean)
   if (present.length > 0 && !force) {
     throw new Error(`${dataDirectory} holds data already; with --force it is moved aside first`);
   }
-  if (present.length > 0) moveAside(dataDirectory, present);
+  // What was imported into the data that goes is not imported into the data that comes.
+  const aside = [...present, ...readdirSync(dataDirectory).filter((file) => file === IMPORTS_DIRECTORY)];
+  if (aside.length > 0) moveAside(dataDirectory, aside);
   for (const file of FILES) copyFileSync(join(source, file), join(dataDirectory, file));
   process.stdout.write(`restored ${source} into ${dataDirectory}\n`);
   return 0;

@@ -1,11 +1,23 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+
+/** Where notes lie in the data directory. */
+export const IMPORTS_DIRECTORY = 'imports';
 
 interface Note {
   readonly records: number;
-  /** The file's size when this was written; a file that shrank is another one. */
-  readonly size: number;
+  /** `recordsDigest` of these records; a file that begins otherwise is another one. */
+  readonly digest: string;
+}
+
+/** A running digest of records in their order. */
+export function recordsDigest(): { add(text: string): void; value(): string } {
+  const hash = createHash('sha256');
+  return {
+    add: (text) => void hash.update(text).update('\n'),
+    value: () => hash.copy().digest('hex'),
+  };
 }
 
 /** How far a file was sent to a server, kept in the data directory, so that an import can go on where it stopped. */
@@ -18,22 +30,33 @@ export class ImportProgress {
     // A server on this data directory may have another port each time.
     const server = new URL(url).hostname === '127.0.0.1' ? 'local' : url;
     const name = createHash('sha256').update(`${server}\n${this.#file}`).digest('hex');
-    this.#path = join(dataDirectory, 'imports', `${name}.json`);
+    this.#path = join(dataDirectory, IMPORTS_DIRECTORY, `${name}.json`);
   }
 
-  /** Records that were acknowledged; 0 when the file is new or became smaller. */
-  records(): number {
+  /** Records at the beginning of the file that were taken in; 0 when the file is new or begins otherwise than it did. */
+  async records(read: AsyncIterable<{ readonly text: string }>): Promise<number> {
+    const note = this.#note();
+    if (note === undefined) return 0;
+    const digest = recordsDigest();
+    let count = 0;
+    for await (const { text } of read) {
+      digest.add(text);
+      count += 1;
+      if (count >= note.records) break;
+    }
+    return count === note.records && digest.value() === note.digest ? count : 0;
+  }
+
+  #note(): Note | undefined {
     try {
-      const { records, size } = JSON.parse(readFileSync(this.#path, 'utf8')) as Note;
-      return statSync(this.#file).size >= size ? records : 0;
+      return JSON.parse(readFileSync(this.#path, 'utf8')) as Note;
     } catch {
-      return 0;
+      return undefined;
     }
   }
 
-  save(records: number): void {
+  save(note: Note): void {
     mkdirSync(join(this.#path, '..'), { recursive: true });
-    const note: Note = { records, size: statSync(this.#file).size };
     writeFileSync(this.#path, JSON.stringify(note));
   }
 

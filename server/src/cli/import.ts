@@ -4,7 +4,7 @@ import { ControlClient } from '../control/client.ts';
 import { createApp } from '../app.ts';
 import { createLogger } from '../telemetry/log.ts';
 import { fileSize, readRecords, type FileRecord } from './import-file.ts';
-import { ImportProgress } from './import-progress.ts';
+import { ImportProgress, recordsDigest } from './import-progress.ts';
 import { Progress } from './progress.ts';
 import { reach } from './reach.ts';
 import { sendBatch, type SendResult, type Target } from './send.ts';
@@ -69,6 +69,7 @@ class FileImport {
   #lines: string[] = [];
   #bytes = 0;
   #accepted = 0;
+  readonly #digest = recordsDigest();
   #rejected = 0;
 
   constructor(target: Target, file: string, done: ImportProgress) {
@@ -79,10 +80,11 @@ class FileImport {
 
   async run(): Promise<{ accepted: number; rejected: number; skipped: number }> {
     const progress = new Progress(this.#file, fileSize(this.#file));
-    const skip = this.#done.records();
+    const skip = await this.#done.records(readRecords(this.#file));
     let count = 0;
     for await (const record of readRecords(this.#file)) {
       count += 1;
+      this.#digest.add(record.text);
       if (count <= skip) continue;
       await this.#add(record, count);
       progress.update(record.bytesRead, `${this.#accepted} events`);
@@ -106,7 +108,8 @@ class FileImport {
     const result = await sendBatch(this.#target, this.#lines);
     this.#accepted += result.accepted;
     this.#report(result);
-    this.#done.save(count);
+    // A rejected line is looked at again the next time, when it may be repaired; what is in by then counts once.
+    if (this.#rejected === 0) this.#done.save({ records: count, digest: this.#digest.value() });
     this.#batch = [];
     this.#lines = [];
     this.#bytes = 0;

@@ -115,6 +115,28 @@ describe('import', () => {
     expect((await daybook(['export'])).out.trim().split('\n')).toHaveLength(60);
   });
 
+  it('regression: takes another file under the same name, also a longer one', async () => {
+    const path = write('app.ndjson', ndjson(events(30)));
+    await daybook(['import', path]);
+    writeFileSync(path, ndjson(events(80).slice(40)));
+    expect((await daybook(['import', path])).out).toContain('40 accepted, 0 rejected, 0 imported before');
+    expect((await daybook(['export'])).out.trim().split('\n')).toHaveLength(70);
+  });
+
+  it('regression: looks at rejected lines again, until they are repaired', async () => {
+    const [first, second, third] = events(3);
+    const path = write('mend.ndjson', ndjson([first!, { ...second, user_id: 7 }, third!]));
+    for (const _ of [1, 2]) {
+      expect(await daybook(['import', path])).toMatchObject({
+        code: 1,
+        out: expect.stringContaining('2 accepted, 1 rejected, 0 imported before'),
+      });
+    }
+    writeFileSync(path, ndjson([first!, second!, third!]));
+    expect(await daybook(['import', path])).toMatchObject({ code: 0 });
+    expect((await daybook(['export'])).out.trim().split('\n')).toHaveLength(3);
+  });
+
   it('names the line and the field of each bad event, imports the rest, and ends with 1', async () => {
     const [first, second] = events(2);
     const path = write('bad.ndjson', ndjson([first!, { ...second, user_id: 7 }]) + '{"type":\n');
@@ -214,6 +236,17 @@ describe('backup and restore', () => {
     const restored = await startServer({ directory: fresh });
     await control(fresh, 'drain', 10_000);
     expect(await (await fetch(`${restored.url}/analytics/daily`)).text()).toContain('"total_users":1,');
+  });
+
+  it('regression: an import after a restore brings in again what the restore took away', async () => {
+    await daybook(['import', write('first.ndjson', ndjson(events(10)))]);
+    const copy = join(root, 'copy');
+    await daybook(['backup', copy]);
+    const later = write('later.ndjson', ndjson(events(30).slice(10)));
+    await daybook(['import', later]);
+    expect(await daybook(['restore', '--force', copy])).toMatchObject({ code: 0 });
+    expect((await daybook(['import', later])).out).toContain('20 accepted, 0 rejected, 0 imported before');
+    expect((await daybook(['export'])).out.trim().split('\n')).toHaveLength(30);
   });
 
   it('refuse a directory that is not empty, and one that is no backup', async () => {
