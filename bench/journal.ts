@@ -1,10 +1,11 @@
 import { statfsSync } from 'node:fs';
 import type { EventLine } from '../server/src/event/line.ts';
 import { EventLines } from '../server/src/event/lines.ts';
-import { LmdbPublisher } from '../server/src/transport/journal/publisher.ts';
+import { JournalHead } from '../server/src/transport/journal/head.ts';
+import { JournalPublisher } from '../server/src/transport/journal/publisher.ts';
 
 /** Bytes that a benchmark's journal may take. */
-export const JOURNAL_BYTES_MAX = 4 * 1_024 * 1_024 * 1_024;
+const JOURNAL_BYTES_MAX = 4 * 1_024 * 1_024 * 1_024;
 
 /** Fills a journal through the product's publisher, some batches at a time. */
 export async function fillJournal(
@@ -12,7 +13,7 @@ export async function fillJournal(
   lines: Iterable<EventLine>,
   batchEvents: number,
 ): Promise<void> {
-  const publisher = new LmdbPublisher({
+  const publisher = new JournalPublisher({
     directory,
     limits: { waitingMax: 10_000, bytesMax: JOURNAL_BYTES_MAX },
     freeBytes: () => {
@@ -20,6 +21,8 @@ export async function fillJournal(
       return bavail * bsize;
     },
     freeBytesMin: 0,
+    head: new JournalHead(),
+    onIncomplete: () => undefined,
   });
   await publisher.open();
   let waiting: Promise<void>[] = [];

@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { EventLines } from '../server/src/event/lines.ts';
-import { encodeRecord, openJournalFile } from '../server/src/transport/journal/store.ts';
+import { recordBytes, writeRecord } from '../server/src/transport/journal/records.ts';
+import { JOURNAL_DIRECTORY } from '../server/src/transport/journal/segments.ts';
+import { SegmentWriter } from '../server/src/transport/journal/writer.ts';
 import { DAY_S, traffic, trafficLines } from './lines.ts';
 import { compare, round, type Load } from './load.ts';
 import { inPlace } from './places.ts';
@@ -94,17 +96,23 @@ async function commits(report: Report, directory: string): Promise<void> {
   const lines = EventLines.of([
     ...trafficLines({ events: COMMIT_EVENTS, users: 500, days: 1, fromS, givenIds: false }),
   ]);
-  const store = openJournalFile(join(directory, 'journal.lmdb'), 2 ** 30);
+  const folder = join(directory, JOURNAL_DIRECTORY);
+  const writer = new SegmentWriter(folder);
+  const { acked } = await writer.open();
   const times: number[] = [];
+  let position = 0;
   let cpu = process.cpuUsage();
   for (let commit = -50; commit < COMMITS; commit += 1) {
     if (commit === 0) cpu = process.cpuUsage();
     const startedMs = performance.now();
-    await store.records.put((commit + 50) * COMMIT_EVENTS, encodeRecord(lines.chunks));
+    const record = Buffer.allocUnsafe(recordBytes([lines]));
+    writeRecord(record, 0, { id: acked.id, position, batches: [lines] });
+    await writer.append(record, position);
+    position += COMMIT_EVENTS;
     if (commit >= 0) times.push(performance.now() - startedMs);
   }
   const { user, system } = process.cpuUsage(cpu);
-  await store.root.close();
+  await writer.close();
   const used = (user + system) / 1_000 / COMMITS;
   report.stated(
     `limit: one fsynced commit of ${COMMIT_EVENTS} events, alone (median)`,

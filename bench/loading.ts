@@ -1,11 +1,11 @@
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { readConfig } from '../server/src/config.ts';
 import { Engine, type EngineOptions } from '../server/src/delivery/engine.ts';
 import type { EventLine } from '../server/src/event/line.ts';
 import { engineOptions } from '../server/src/drivers.ts';
-import { fillJournal, JOURNAL_BYTES_MAX } from './journal.ts';
+import { fillJournal } from './journal.ts';
 import { DAY_S, trafficLines } from './lines.ts';
 import { inPlace } from './places.ts';
 import { fixed, median, type Report } from './report.ts';
@@ -46,16 +46,13 @@ export async function loading(report: Report, quick: boolean): Promise<void> {
 }
 
 function optionsFor(directory: string): EngineOptions {
-  return {
-    ...engineOptions(readConfig({ DAYBOOK_DATA_DIR: directory })),
-    journal: { directory, bytesMax: JOURNAL_BYTES_MAX },
-  };
+  return engineOptions(readConfig({ DAYBOOK_DATA_DIR: directory }));
 }
 
 /** Loads a copy of the journal; says how fast, and how many events each batch had. */
 async function load(filled: string, directory: string, events: number) {
   mkdirSync(directory);
-  copyFileSync(join(filled, 'journal.lmdb'), join(directory, 'journal.lmdb'));
+  cpSync(join(filled, 'journal'), join(directory, 'journal'), { recursive: true });
   const batches: number[] = [];
   const engine = new Engine(optionsFor(directory), (count) => batches.push(count));
   const startedMs = performance.now();

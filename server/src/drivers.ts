@@ -1,6 +1,8 @@
 import { statfsSync } from 'node:fs';
 import type { Config } from './config.ts';
 import type { EngineOptions } from './delivery/engine.ts';
+import type { JournalHead } from './transport/journal/head.ts';
+import type { JournalPublisherOptions } from './transport/journal/publisher.ts';
 import type { TransportOptions } from './transport/open.ts';
 import type { PubsubPublisherOptions } from './transport/pubsub/publisher.ts';
 import { bigqueryDialect } from './warehouse/bigquery/dialect.ts';
@@ -11,9 +13,10 @@ import { duckdbDialect } from './warehouse/duckdb/dialect.ts';
 /* Which drivers a configuration asks for, and what each is told of it. */
 
 /** Settings of the warehouse thread. */
-export function engineOptions(config: Config): EngineOptions {
-  const { dataDirectory: directory, journalBytesMax: bytesMax, loaderIntervalMs: intervalMs } = config;
-  const journal = { directory, bytesMax };
+/** `head` where a publisher writes to the journal beside it. */
+export function engineOptions(config: Config, head?: JournalHead): EngineOptions {
+  const { dataDirectory: directory, loaderIntervalMs: intervalMs } = config;
+  const journal = head === undefined ? { directory } : { directory, head: head.shared };
   if (config.warehouse === 'duckdb') {
     const { timezone, duckdbMemoryBytesMax: memoryBytesMax, duckdbThreads: threads } = config;
     const warehouse = { driver: 'duckdb', directory, timezone, memoryBytesMax, threads } as const;
@@ -44,7 +47,10 @@ export function pubsubOptions({ google, journalWaitingMax }: Config): PubsubPubl
 }
 
 /** Where events go first. */
-export function transportOptions(config: Config): TransportOptions {
+export function transportOptions(
+  config: Config,
+  journal: Pick<JournalPublisherOptions, 'head' | 'onIncomplete'>,
+): TransportOptions {
   if (!config.journal) return { driver: 'pubsub', ...pubsubOptions(config) };
   return {
     driver: 'journal',
@@ -55,6 +61,7 @@ export function transportOptions(config: Config): TransportOptions {
       return bavail * bsize;
     },
     freeBytesMin: config.diskFreeBytesMin,
+    ...journal,
   };
 }
 

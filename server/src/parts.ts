@@ -14,7 +14,7 @@ import type { ReportSource } from './reports/source.ts';
 import { Health } from './telemetry/health.ts';
 import type { Logger } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
-import { markClean, recoverJournal } from './transport/journal/recover.ts';
+import { JournalHead } from './transport/journal/head.ts';
 import type { Publisher } from './transport/contract.ts';
 import { makePublisher } from './transport/open.ts';
 import type { ExportSlice, Statement } from './warehouse/contract.ts';
@@ -40,9 +40,15 @@ export interface Parts {
  * @throws AlreadyRunningError when another process uses it; StoreError when events cannot be taken
  */
 export async function openParts(config: Config, log: Logger): Promise<Parts> {
-  const publisher = await makePublisher(transportOptions(config));
+  const head = new JournalHead();
+  const publisher = await makePublisher(
+    transportOptions(config, {
+      head,
+      onIncomplete: (incomplete) => log.warn(incomplete, INCOMPLETE),
+    }),
+  );
   const engine = new EngineThread({
-    engine: engineOptions(config),
+    engine: engineOptions(config, head),
     watch: (events, ms) => metrics.insert(events, ms),
     onDeath: (error) => log.error({ error: error.message }, 'the warehouse thread died and is started again'),
   });
@@ -73,7 +79,7 @@ export async function openParts(config: Config, log: Logger): Promise<Parts> {
     close: async () => {
       await publisher.close();
       await engine.stop().catch((error: unknown) => log.error(error));
-      await directory.leave(true);
+      await directory.leave();
     },
   };
   const directory = config.journal ? heldDirectory(parts, engine) : NO_DIRECTORY;
@@ -84,9 +90,12 @@ export async function openParts(config: Config, log: Logger): Promise<Parts> {
 /** The data directory, held by this process alone. */
 interface Held {
   take(): Promise<void>;
-  /** `clean` when every store in it was closed in order. */
-  leave(clean: boolean): Promise<void>;
+  leave(): Promise<void>;
 }
+
+/** After a kill this is a record that was being written, and nobody was told that it is stored. */
+const INCOMPLETE =
+  'the journal ends in an incomplete record: it was not acknowledged, unless the disk has lost what it had synced';
 
 /** Nothing lies on this machine. */
 const NO_DIRECTORY: Held = { take: () => Promise.resolve(), leave: () => Promise.resolve() };
@@ -99,14 +108,8 @@ function heldDirectory(parts: Parts, engine: EngineThread): Held {
     take: async () => {
       mkdirSync(dataDirectory, { recursive: true });
       await control.listen();
-      const recovery = recoverJournal(dataDirectory, Date.now());
-      if (recovery === undefined) return;
-      parts.log.error(recovery, 'the journal was damaged: what could be read of it was kept');
     },
-    leave: async (clean) => {
-      if (clean) markClean(dataDirectory);
-      await control.close();
-    },
+    leave: () => control.close(),
   };
 }
 
@@ -136,7 +139,7 @@ async function openStores({ config, log }: Parts, { directory, publisher, engine
   } catch (error) {
     await publisher.close();
     await engine.stop().catch(() => undefined);
-    await directory.leave(false);
+    await directory.leave();
     throw error;
   }
 }

@@ -84,7 +84,6 @@ describe('the repository', () => {
   it('keeps each SDK inside its driver', () => {
     const homes: Record<string, string> = {
       '@duckdb/node-api': 'server/src/warehouse/duckdb/',
-      lmdb: 'server/src/transport/journal/',
     };
     for (const [name, home] of Object.entries(homes)) {
       const users = product.filter((file) => importsOf(file).includes(name));

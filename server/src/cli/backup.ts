@@ -1,15 +1,15 @@
-import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Config } from '../config.ts';
 import { ControlClient } from '../control/client.ts';
 import { alreadyRunning } from '../control/server.ts';
-import { JOURNAL_FILE } from '../transport/journal/store.ts';
+import { JOURNAL_DIRECTORY } from '../transport/journal/segments.ts';
 import { DUCKDB_FILE } from '../warehouse/duckdb/warehouse.ts';
 import { IMPORTS_DIRECTORY } from './import-progress.ts';
 import { reach } from './reach.ts';
 
-/** The files of a backup. */
-const FILES = [JOURNAL_FILE, DUCKDB_FILE];
+/** What a backup consists of. */
+const FILES = [JOURNAL_DIRECTORY, DUCKDB_FILE];
 
 /** Writes a consistent copy into a new or empty directory. */
 export async function backup(config: Config, directory: string): Promise<number> {
@@ -31,14 +31,14 @@ export async function restore(config: Config, directory: string, force: boolean)
   const server = await new ControlClient(dataDirectory).status();
   if (server !== undefined) throw new Error(alreadyRunning(dataDirectory, server));
   mkdirSync(dataDirectory, { recursive: true });
-  const present = readdirSync(dataDirectory).filter((file) => /^(journal|daybook)\./.test(file));
+  const present = readdirSync(dataDirectory).filter((file) => /^(journal$|daybook\.)/.test(file));
   if (present.length > 0 && !force) {
     throw new Error(`${dataDirectory} holds data already; with --force it is moved aside first`);
   }
   // What was imported into the data that goes is not imported into the data that comes.
   const aside = [...present, ...readdirSync(dataDirectory).filter((file) => file === IMPORTS_DIRECTORY)];
   if (aside.length > 0) moveAside(dataDirectory, aside);
-  for (const file of FILES) copyFileSync(join(source, file), join(dataDirectory, file));
+  for (const file of FILES) cpSync(join(source, file), join(dataDirectory, file), { recursive: true });
   process.stdout.write(`restored ${source} into ${dataDirectory}\n`);
   return 0;
 }

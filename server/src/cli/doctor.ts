@@ -5,6 +5,7 @@ import { ControlClient } from '../control/client.ts';
 import { Engine, type EngineStats } from '../delivery/engine.ts';
 import { VERSION } from '../http/version.ts';
 import { engineOptions } from '../drivers.ts';
+import { JOURNAL_DIRECTORY, SET_ASIDE } from '../transport/journal/segments.ts';
 import { makePubsubClient } from '../transport/pubsub/client.ts';
 import { DUCKDB_FILE } from '../warehouse/duckdb/warehouse.ts';
 
@@ -69,13 +70,18 @@ function checkDirectory({ dataDirectory, journal }: Config): Finding[] {
       { good: false, text: `${dataDirectory} cannot be written`, help: 'give this user the rights to it' },
     ];
   }
-  const aside = readdirSync(dataDirectory).filter((file) => /^journal\.damaged-.*\.lmdb$/.test(file));
-  const findings: Finding[] = [{ good: true, text: `${dataDirectory} can be written` }];
-  if (aside.length > 0) {
-    const help = 'what could be read was kept; remove the file when you have no more use for it';
-    findings.push({ good: false, text: `a damaged journal was set aside: ${aside.join(', ')}`, help });
-  }
-  return findings;
+  return [{ good: true, text: `${dataDirectory} can be written` }, ...checkAside(dataDirectory)];
+}
+
+function checkAside(dataDirectory: string): Finding[] {
+  const journal = join(dataDirectory, JOURNAL_DIRECTORY);
+  if (!existsSync(journal)) return [];
+  const aside = readdirSync(journal).filter((file) => file.startsWith(SET_ASIDE));
+  if (aside.length === 0) return [];
+  const text = `${journal} holds what was being written when a server was killed: ${aside.join(', ')}`;
+  return [
+    { good: true, text: `${text}; it was never acknowledged, unless the disk failed, and can be removed` },
+  ];
 }
 
 function checkDisk({ dataDirectory, diskFreeBytesMin, journal }: Config): Finding[] {

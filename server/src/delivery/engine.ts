@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StoreError } from '../event/store-error.ts';
 import type { Delivery } from '../transport/contract.ts';
-import { LmdbSource, type LmdbSourceOptions } from '../transport/journal/source.ts';
+import { JournalSource, type JournalSourceOptions } from '../transport/journal/source.ts';
 import { makePubsubPublisher } from '../transport/open.ts';
 import type { PubsubPublisherOptions } from '../transport/pubsub/publisher.ts';
 import type {
@@ -27,7 +27,7 @@ const REOPEN_MS = 5_000;
 export interface EngineOptions {
   readonly warehouse: WarehouseOptions;
   /** The journal that the loader reads; absent where the transport delivers into the warehouse by itself. */
-  readonly journal?: LmdbSourceOptions;
+  readonly journal?: JournalSourceOptions;
   /** Where the journal's events go on to, instead of being inserted here (store and forward). */
   readonly forwardTo?: PubsubPublisherOptions;
   readonly eventsMax: number;
@@ -58,7 +58,7 @@ export type InsertWatch = (events: number, ms: number) => void;
  */
 export class Engine {
   readonly #options: EngineOptions;
-  readonly #source: LmdbSource | undefined;
+  readonly #source: JournalSource | undefined;
   readonly #watch: InsertWatch;
   readonly #stop = new AbortController();
   #cache = new QueryCache();
@@ -77,7 +77,7 @@ export class Engine {
   constructor(options: EngineOptions, watch: InsertWatch = () => undefined) {
     this.#options = options;
     this.#watch = watch;
-    this.#source = options.journal === undefined ? undefined : new LmdbSource(options.journal);
+    this.#source = options.journal === undefined ? undefined : new JournalSource(options.journal);
   }
 
   /**

@@ -96,7 +96,7 @@ describe('the image, built by a stand-in for an engine', () => {
 
   it(`runs as ${ROOT_USER ? 'the image’s user, which is not root' : 'this user: only root can become another'}`, () => {
     expect(image.user).toBe(10_001);
-    const owner = lstatSync(join(image.root, 'data/journal.lmdb')).uid;
+    const owner = lstatSync(join(image.root, 'data/journal')).uid;
     expect(owner).toBe(ROOT_USER ? image.user : process.getuid?.());
   });
 

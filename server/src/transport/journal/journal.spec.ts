@@ -1,80 +1,324 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EventLines } from '../../event/lines.ts';
 import { CONFORMANCE_LIMITS, describeTransport } from '../conformance.ts';
-import type { PublisherLimits } from '../contract.ts';
-import { LmdbPublisher } from './publisher.ts';
-import { LmdbSource } from './source.ts';
-import { openJournalStore } from './store.ts';
+import type { Damage, PublisherLimits } from '../contract.ts';
+import { JournalHead } from './head.ts';
+import { JournalPublisher } from './publisher.ts';
+import { JOURNAL_DIRECTORY, listSegments, segmentPath } from './segments.ts';
+import { JournalSource } from './source.ts';
+import type { Incomplete, SegmentWriterOptions, WriteAt } from './writer.ts';
 
 const temporary = () => mkdtempSync(join(tmpdir(), 'daybook-journal-'));
-const publisherOn = (
-  directory: string,
-  limits: PublisherLimits = CONFORMANCE_LIMITS,
-  freeBytes = () => 1e12,
-) => new LmdbPublisher({ directory, limits, freeBytes, freeBytesMin: 1_000_000 });
-const sourceOn = (directory: string) => new LmdbSource({ directory, bytesMax: CONFORMANCE_LIMITS.bytesMax });
 const RECEIVE = { eventsMax: 5, bytesMax: 1e9, waitMs: 0, signal: new AbortController().signal };
+const ALL = { ...RECEIVE, eventsMax: 1e9 };
 
-describeTransport('journal', () => {
-  const directory = temporary();
-  return {
-    durable: true,
-    make: () => ({ publisher: publisherOn(directory), source: sourceOn(directory) }),
-    cleanUp: async () => rmSync(directory, { recursive: true, force: true }),
-  };
+interface Made {
+  readonly limits?: PublisherLimits;
+  readonly freeBytes?: () => number;
+  readonly writer?: SegmentWriterOptions;
+}
+
+/** Both ends of the journal of a directory, and what was said of its end at the start. */
+function make(
+  directory: string,
+  { limits = CONFORMANCE_LIMITS, freeBytes = () => 1e12, writer = {} }: Made = {},
+) {
+  const head = new JournalHead();
+  const incomplete: Incomplete[] = [];
+  const publisher = new JournalPublisher({
+    directory,
+    limits,
+    freeBytes,
+    freeBytesMin: 1_000_000,
+    head,
+    onIncomplete: (found) => incomplete.push(found),
+    writer,
+  });
+  return { publisher, source: new JournalSource({ directory, head: head.shared }), incomplete };
+}
+
+async function opened(directory: string, made: Made = {}) {
+  const journal = make(directory, made);
+  await journal.publisher.open();
+  await journal.source.open([]);
+  const publish = (...lines: string[]) => journal.publisher.publish(EventLines.of(lines));
+  const close = () => Promise.all([journal.publisher.close(), journal.source.close()]);
+  return { ...journal, publish, close };
+}
+
+/** Everything that waits, acknowledged. */
+async function drain(source: JournalSource): Promise<{ lines: string[]; damaged: Damage[] }> {
+  const lines: string[] = [];
+  const damaged: Damage[] = [];
+  for (
+    let delivery = await source.receive(ALL);
+    delivery !== undefined;
+    delivery = await source.receive(ALL)
+  ) {
+    lines.push(...delivery.lines.toArray());
+    damaged.push(...delivery.damaged);
+    await delivery.ack();
+  }
+  return { lines, damaged };
+}
+
+const folder = (directory: string) => join(directory, JOURNAL_DIRECTORY);
+const lastSegment = (directory: string) =>
+  segmentPath(folder(directory), listSegments(folder(directory)).at(-1)!);
+
+let directory: string;
+beforeEach(() => {
+  directory = temporary();
 });
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
-describe('LmdbPublisher', () => {
+for (const syncedWrites of [true, false]) {
+  describeTransport(`journal (${syncedWrites ? 'synchronous writes' : 'synced after a write'})`, () => {
+    const place = temporary();
+    return {
+      durable: true,
+      make: () => make(place, { writer: { syncedWrites } }),
+      cleanUp: async () => rmSync(place, { recursive: true, force: true }),
+    };
+  });
+}
+
+describe('JournalPublisher', () => {
   it('refuses beyond waitingMax', async () => {
-    const directory = temporary();
-    const publisher = publisherOn(directory, { waitingMax: 2, bytesMax: 1e9 });
-    await publisher.open();
-    const results = await Promise.allSettled(
-      ['a', 'b', 'c'].map((line) => publisher.publish(EventLines.of([line]))),
-    );
+    const { publish, close } = await opened(directory, { limits: { waitingMax: 2, bytesMax: 1e9 } });
+    const results = await Promise.allSettled(['a', 'b', 'c'].map((line) => publish(line)));
     expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected']);
-    await publisher.publish(EventLines.of(['d']));
-    await publisher.close();
-    rmSync(directory, { recursive: true });
+    await publish('d');
+    await close();
   });
 
   it('refuses while the disk has too little room, and goes on when it has', async () => {
-    const directory = temporary();
     let free = 500_000;
-    const publisher = publisherOn(directory, CONFORMANCE_LIMITS, () => free);
-    await publisher.open();
-    await expect(publisher.publish(EventLines.of(['a']))).rejects.toMatchObject({ code: 'unavailable' });
+    const { publish, close } = await opened(directory, { freeBytes: () => free });
+    await expect(publish('a')).rejects.toMatchObject({ code: 'unavailable' });
     free = 2_000_000;
-    await publisher.publish(EventLines.of(['a']));
-    await publisher.close();
-    rmSync(directory, { recursive: true });
+    await publish('a');
+    await close();
+  });
+
+  it('refuses a batch that is too large for any journal', async () => {
+    const { publish, close } = await opened(directory, { limits: { waitingMax: 10, bytesMax: 1e9 } });
+    await expect(publish('x'.repeat(64 * 1_024 * 1_024))).rejects.toMatchObject({ code: 'too-large' });
+    await close();
+  });
+
+  it('finishes a write that the system took in parts', async () => {
+    const writeAt: WriteAt = async (file, bytes, at) =>
+      writeSync(file, bytes, 0, Math.min(bytes.length, 10), at);
+    const { publish, source, close } = await opened(directory, { writer: { writeAt } });
+    await publish('{"n":1}', '{"n":2}');
+    expect(await drain(source)).toEqual({ lines: ['{"n":1}', '{"n":2}'], damaged: [] });
+    await close();
+  });
+
+  it('stores nothing of a batch whose write failed half-way, and goes on with the next', async () => {
+    let fail = false;
+    const writeAt: WriteAt = async (file, bytes, at) => {
+      const written = writeSync(file, bytes, 0, bytes.length, at);
+      if (fail) throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
+      return written;
+    };
+    const first = await opened(directory, { writer: { writeAt } });
+    await first.publish('{"n":1}');
+    fail = true;
+    await expect(first.publish('{"n":2}')).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(first.publish('{"n":3}')).rejects.toMatchObject({ code: 'unavailable' });
+    fail = false;
+    await first.publish('{"n":4}');
+    expect(first.publisher.stats().events).toBe(2);
+    expect(await drain(first.source)).toEqual({ lines: ['{"n":1}', '{"n":4}'], damaged: [] });
+    await first.close();
+    rmSync(join(folder(directory), 'acked'));
+    const again = await opened(directory);
+    // What is acknowledged may be gone; what was refused must not come back.
+    expect((await drain(again.source)).lines).not.toContain('{"n":2}');
+    await again.close();
+  });
+
+  it('begins a segment when one is full, and removes those that are acknowledged', async () => {
+    const { publish, publisher, source, close } = await opened(directory, {
+      limits: { waitingMax: 10, bytesMax: 1e9 },
+    });
+    const pad = 'x'.repeat(1_000_000);
+    for (let n = 0; n < 13; n += 1) await publish(`{"n":${n},"pad":"${pad}"}`);
+    await publish(`{"n":13,"pad":"${pad.repeat(10)}"}`);
+    await publish('{"n":14}');
+    expect(listSegments(folder(directory)).length).toBeGreaterThan(4);
+    const { bytes } = publisher.stats();
+    expect(bytes).toBeGreaterThan(23_000_000);
+    expect(bytes).toBeLessThan(23_010_000);
+    const { lines, damaged } = await drain(source);
+    expect(lines.map((line) => (JSON.parse(line) as { n: number }).n)).toEqual([...Array(15).keys()]);
+    expect(damaged).toEqual([]);
+    expect(listSegments(folder(directory))).toHaveLength(1);
+    expect(publisher.stats()).toMatchObject({ events: 0, bytes: 0 });
+    await close();
+  });
+
+  it('gives no position that the warehouse knows already, whatever the journal has lost', async () => {
+    const first = await opened(directory);
+    await first.publish('{"n":1}', '{"n":2}');
+    const { position } = (await first.source.receive(ALL))!;
+    await first.close();
+    for (const file of readdirSync(folder(directory))) {
+      if (file.endsWith('.log')) rmSync(join(folder(directory), file));
+    }
+    const again = make(directory);
+    await again.publisher.open();
+    await again.source.open([position]);
+    await again.publisher.publish(EventLines.of(['{"n":3}']));
+    expect(await drain(again.source)).toEqual({ lines: ['{"n":3}'], damaged: [] });
+    await Promise.all([again.publisher.close(), again.source.close()]);
   });
 });
 
-describe('LmdbSource', () => {
+describe('a record that was being written when the process ended', () => {
+  it('is dropped at any length; everything before and after it stays', async () => {
+    const first = await opened(directory);
+    await first.publish('{"n":1}');
+    const before = readFileSync(lastSegment(directory)).findLastIndex((byte) => byte !== 0) + 1;
+    await first.publish('{"n":2}', '{"n":3}');
+    await first.close();
+    const path = lastSegment(directory);
+    const file = readFileSync(path);
+    const end = file.findLastIndex((byte) => byte !== 0) + 1;
+    const lengths = [0, 1, 2, 30, 62, 63, 64, end - before - 2, end - before - 1].map(
+      (more) => before + more,
+    );
+    for (const length of lengths) {
+      const place = temporary();
+      cpSync(folder(directory), folder(place), { recursive: true });
+      writeFileSync(
+        lastSegment(place),
+        Buffer.concat([file.subarray(0, length), Buffer.alloc(file.length - length)]),
+      );
+      const again = await opened(place);
+      expect(again.incomplete, `length ${length}`).toHaveLength(length === before ? 0 : 1);
+      await again.publish('{"n":4}');
+      expect(await drain(again.source)).toEqual({ lines: ['{"n":1}', '{"n":4}'], damaged: [] });
+      await again.close();
+      const third = await opened(place);
+      expect([third.incomplete, (await drain(third.source)).lines]).toEqual([[], []]);
+      await third.close();
+      rmSync(place, { recursive: true });
+    }
+  });
+
+  it('is kept aside, since only the disk can know whether it was acknowledged', async () => {
+    const first = await opened(directory);
+    await first.publish('{"n":1}');
+    await first.close();
+    const path = lastSegment(directory);
+    const file = readFileSync(path);
+    file[70]! ^= 1;
+    writeFileSync(path, file);
+    const again = await opened(directory);
+    expect(readFileSync(again.incomplete[0]!.setAside!, 'utf8')).toContain('{"n":1}'.slice(8));
+    await again.close();
+  });
+});
+
+describe('JournalSource', () => {
   it('hands out a damaged record as damage, and all others', async () => {
-    const directory = temporary();
-    const publisher = publisherOn(directory);
-    await publisher.open();
-    for (const line of ['{"n":0}', '{"n":1}', '{"n":2}']) await publisher.publish(EventLines.of([line]));
-    const store = openJournalStore(directory, CONFORMANCE_LIMITS.bytesMax);
-    const record = Buffer.from(store.records.getBinary(1)!);
-    record[6]! ^= 1;
-    store.records.putSync(1, record);
-    const source = sourceOn(directory);
-    await source.open([]);
-    const delivery = (await source.receive(RECEIVE))!;
-    expect(delivery.lines.toArray()).toEqual(['{"n":0}', '{"n":2}']);
-    expect(delivery.damaged).toHaveLength(1);
-    expect(delivery.damaged[0]!.reason).toContain('record 1');
-    await delivery.ack();
-    await source.close();
-    await publisher.close();
-    rmSync(directory, { recursive: true });
+    const { publish, source, close } = await opened(directory);
+    for (const line of ['{"n":0}', '{"n":1}', '{"n":2}']) await publish(line);
+    const file = readFileSync(lastSegment(directory));
+    file.write('{"m":1}', file.indexOf('{"n":1}'));
+    writeFileSync(lastSegment(directory), file);
+    const { lines, damaged } = await drain(source);
+    expect(lines).toEqual(['{"n":0}', '{"n":2}']);
+    expect(damaged).toHaveLength(1);
+    expect(damaged[0]!.reason).toContain('record 1');
+    expect(damaged[0]!.body).toContain('{"m":1}');
+    await close();
+  });
+
+  it('goes on in the next segment when the rest of one is damaged', async () => {
+    const first = await opened(directory);
+    for (const line of ['{"n":0}', '{"n":1}', '{"n":2}']) await first.publish(line);
+    await first.close();
+    const second = await opened(directory);
+    await second.publish('{"n":3}');
+    await second.close();
+    const [segment] = listSegments(folder(directory));
+    const path = segmentPath(folder(directory), segment!);
+    const file = readFileSync(path);
+    writeFileSync(path, file.fill(0xff, file.indexOf('{"n":1}')));
+    const third = await opened(directory);
+    const { lines, damaged } = await drain(third.source);
+    expect(lines).toEqual(['{"n":0}', '{"n":3}']);
+    expect(damaged).toHaveLength(1);
+    await third.close();
+  });
+
+  it('knows the journal by its records when the note of what is acknowledged is lost', async () => {
+    const first = await opened(directory);
+    await first.publish('{"n":0}');
+    const { position } = (await first.source.receive(ALL))!;
+    await first.publish('{"n":1}');
+    await first.close();
+    rmSync(join(folder(directory), 'acked'));
+    const again = make(directory);
+    await again.publisher.open();
+    await again.source.open([position]);
+    expect((await drain(again.source)).lines).toEqual(['{"n":1}']);
+    await Promise.all([again.publisher.close(), again.source.close()]);
+  });
+
+  it('reads a journal that nobody writes to', async () => {
+    const { publish, close } = await opened(directory);
+    await publish('{"n":0}', '{"n":1}');
+    await close();
+    const alone = new JournalSource({ directory });
+    await alone.open([]);
+    expect(alone.pending()).toBe(true);
+    expect((await drain(alone)).lines).toEqual(['{"n":0}', '{"n":1}']);
+    expect(alone.pending()).toBe(false);
+    await alone.close();
+  });
+
+  it('sees nothing that is not durable yet', async () => {
+    let durable: () => void = () => undefined;
+    const writeAt: WriteAt = async (file, bytes, at) => {
+      const written = writeSync(file, bytes, 0, bytes.length, at);
+      await new Promise<void>((resolve) => (durable = resolve));
+      return written;
+    };
+    const { publish, source, close } = await opened(directory, { writer: { writeAt } });
+    const published = publish('{"n":0}');
+    await expect.poll(() => readFileSync(lastSegment(directory)).includes('{"n":0}')).toBe(true);
+    expect(await source.receive(ALL)).toBeUndefined();
+    durable();
+    await published;
+    expect((await source.receive(ALL))?.lines.toArray()).toEqual(['{"n":0}']);
+    await close();
+  });
+
+  it('copies what is not acknowledged while both ends go on', async () => {
+    const { publish, source, close } = await opened(directory, { limits: { waitingMax: 10, bytesMax: 1e9 } });
+    const pad = 'x'.repeat(1_000_000);
+    for (let n = 0; n < 12; n += 1) await publish(`{"n":${n},"pad":"${pad}"}`);
+    const copy = join(directory, 'copy');
+    const [, { lines }] = await Promise.all([source.backup(copy), drain(source), publish('{"n":12}')]);
+    await close();
+    // Acknowledged while the copy was made, and still copied.
+    expect(listSegments(folder(copy)).length).toBeGreaterThanOrEqual(3);
+    const alone = new JournalSource({ directory: copy });
+    await alone.open([]);
+    const copied = [...lines, ...(await drain(alone)).lines].map(
+      (line) => (JSON.parse(line) as { n: number }).n,
+    );
+    expect([...new Set(copied)].toSorted((a, b) => a - b).slice(0, 12)).toEqual([...Array(12).keys()]);
+    await alone.close();
   });
 });
 
@@ -87,10 +331,8 @@ describe('the journal', () => {
     });
     await fc.assert(
       fc.asyncProperty(actions, async (steps) => {
-        const directory = temporary();
-        let [publisher, source] = [publisherOn(directory), sourceOn(directory)];
-        await publisher.open();
-        await source.open([]);
+        const place = temporary();
+        let { publisher, source, close } = await opened(place);
         const model: string[] = [];
         let made = 0;
         for (const step of steps) {
@@ -99,11 +341,8 @@ describe('the journal', () => {
             await publisher.publish(EventLines.of(lines));
             model.push(...lines);
           } else if (step === 'reopen') {
-            await publisher.close();
-            await source.close();
-            [publisher, source] = [publisherOn(directory), sourceOn(directory)];
-            await publisher.open();
-            await source.open([]);
+            await close();
+            ({ publisher, source, close } = await opened(place));
           } else {
             const delivery = await source.receive(RECEIVE);
             expect(delivery?.lines.toArray() ?? []).toEqual(model.slice(0, delivery?.lines.count ?? 0));
@@ -115,9 +354,8 @@ describe('the journal', () => {
           }
           expect(publisher.stats().events).toBe(model.length);
         }
-        await source.close();
-        await publisher.close();
-        rmSync(directory, { recursive: true });
+        await close();
+        rmSync(place, { recursive: true });
       }),
       { numRuns: 40 },
     );

@@ -1,122 +1,163 @@
-import { countLines, type EventLines } from '../../event/lines.ts';
+import { join } from 'node:path';
+import type { EventLines } from '../../event/lines.ts';
 import { StoreError } from '../../event/store-error.ts';
 import type { Publisher, PublisherLimits, PublisherStats } from '../contract.ts';
-import {
-  ackedEnd,
-  decodeRecord,
-  encodeRecord,
-  journalError,
-  openJournalStore,
-  recordBytes,
-  reserve,
-  type JournalStore,
-} from './store.ts';
+import { journalError } from './errors.ts';
+import { JournalHead } from './head.ts';
+import { seek } from './reader.ts';
+import { recordBytes, writeRecord } from './records.ts';
+import { JOURNAL_DIRECTORY } from './segments.ts';
+import { SegmentWriter, type Incomplete, type SegmentWriterOptions } from './writer.ts';
 
-export interface LmdbPublisherOptions {
+export interface JournalPublisherOptions {
+  /** The data directory. */
   readonly directory: string;
   readonly limits: PublisherLimits;
   /** Free bytes that must stay on the disk for the warehouse and for clean-up; below it the journal is full. */
   readonly freeBytes: () => number;
   readonly freeBytesMin: number;
+  /** Shared with the source that reads this journal beside it. */
+  readonly head: JournalHead;
+  /** Told at the start when the journal was not closed in order and its last bytes are no record. */
+  readonly onIncomplete: (incomplete: Incomplete) => void;
+  /** How the files are written; for tests. */
+  readonly writer?: SegmentWriterOptions;
 }
 
-/** How many bytes may be written before the disk's and the journal's fill are looked up again. */
-const FILL_CHECK_BYTES = 1_024 * 1_024;
+/** How many bytes may be written before the disk is looked at again. */
+const DISK_CHECK_BYTES = 1_024 * 1_024;
 
-/** Room kept in the file for the pages that a commit copies and for the loader's deletes. */
-const RESERVE_BYTES = 4 * 1_024 * 1_024;
-
-/** How much longer the file is made at a time. */
-const RESERVE_CHUNK_BYTES = 8 * 1_024 * 1_024;
-
-/** A record takes no further batch at this size. */
+/** A record takes no further batch at this size, so that damage costs no more than it must. */
 const RECORD_BYTES_MAX = 256 * 1_024;
+
+/** A commit takes no further batch at this size; what waits beyond goes into the next. */
+const COMMIT_BYTES_MAX = 4 * 1_024 * 1_024;
+
+/** The longest batch. */
+const BATCH_BYTES_MAX = 64 * 1_024 * 1_024;
 
 /** A batch that waits for its commit. */
 interface Waiting {
   readonly lines: EventLines;
-  /** Of the lines, each with what joins it to the next. */
   readonly bytes: number;
   readonly resolve: () => void;
   readonly reject: (error: StoreError) => void;
 }
 
 /**
- * Writes accepted events into the journal; see `store.ts` for the format and `Publisher` for the promises.
+ * Writes accepted events into the journal; see `segments.ts` for its files, `records.ts` for their format, and `Publisher`
+ * for the promises.
  *
- * Group commit: one commit is under way at a time. Batches that arrive meanwhile wait and share the next one,
- * and its records, so that a put and two syncs are paid for by all of them.
+ * Group commit: one commit is under way at a time, one durable write. Batches that arrive meanwhile wait and share the
+ * next one.
  */
-export class LmdbPublisher implements Publisher {
+export class JournalPublisher implements Publisher {
   readonly name = 'journal';
   readonly limits: PublisherLimits;
-  readonly #options: LmdbPublisherOptions;
-  #store: JournalStore | undefined;
-  #nextKey = 0;
+  readonly #options: JournalPublisherOptions;
+  readonly #head: JournalHead;
+  readonly #writer: SegmentWriter;
+  #id = '';
+  #open = false;
   #queue: Waiting[] = [];
   #committing = false;
   #waiting = 0;
   #waitingBytes = 0;
   #bytesUntilCheck = 0;
-  #full: string | undefined;
   #idle: (() => void) | undefined;
 
-  constructor(options: LmdbPublisherOptions) {
+  constructor(options: JournalPublisherOptions) {
     this.#options = options;
     this.limits = options.limits;
+    this.#head = options.head;
+    this.#writer = new SegmentWriter(join(options.directory, JOURNAL_DIRECTORY), options.writer);
   }
 
-  open(): Promise<void> {
-    const store = openJournalStore(this.#options.directory, this.limits.bytesMax);
-    this.#store = store;
-    this.#nextKey = nextKey(store);
-    this.#checkFill(store, 0);
-    return Promise.resolve();
+  async open(): Promise<void> {
+    try {
+      const { acked, position, incomplete } = await this.#writer.open();
+      this.#id = acked.id;
+      this.#head.acked = seek(join(this.#options.directory, JOURNAL_DIRECTORY), acked.position);
+      this.#head.written = position;
+      this.#open = true;
+      if (incomplete !== undefined) this.#options.onIncomplete(incomplete);
+    } catch (error) {
+      throw journalError(error);
+    }
   }
 
   publish(lines: EventLines): Promise<void> {
-    const store = this.#store;
-    if (store === undefined) return Promise.reject(new StoreError('closed', 'journal: closed'));
-    if (this.#waiting >= this.limits.waitingMax) {
-      return Promise.reject(
-        new StoreError('unavailable', `journal: ${this.#waiting} requests are waiting already`),
-      );
-    }
-    const bytes = lines.chunks.reduce((sum, chunk) => sum + chunk.length + 1, 0);
-    this.#checkFill(store, bytes);
-    if (this.#full !== undefined) return Promise.reject(new StoreError('unavailable', this.#full));
+    const refusal = this.#refusal(lines);
+    if (refusal !== undefined) return Promise.reject(refusal);
     return new Promise((resolve, reject) => {
+      const bytes = linesBytes(lines);
       this.#queue.push({ lines, bytes, resolve, reject });
       this.#waiting += 1;
       this.#waitingBytes += bytes;
       if (this.#committing) return;
       this.#committing = true;
       // After the requests that the event loop has at hand.
-      setImmediate(() => void this.#commitQueue(store));
+      setImmediate(() => void this.#commitQueue());
     });
   }
 
-  async #commitQueue(store: JournalStore): Promise<void> {
-    while (this.#queue.length > 0) {
-      const records = intoRecords(this.#queue);
-      this.#queue = [];
-      await Promise.all(records.map((record) => this.#commit(store, record)));
+  #refusal(lines: EventLines): StoreError | undefined {
+    if (!this.#open) return new StoreError('closed', 'journal: closed');
+    if (this.#waiting >= this.limits.waitingMax) {
+      return new StoreError('unavailable', `journal: ${this.#waiting} requests are waiting already`);
     }
+    const bytes = linesBytes(lines);
+    if (bytes > BATCH_BYTES_MAX) {
+      return new StoreError('too-large', `journal: a batch must have at most ${BATCH_BYTES_MAX} bytes`);
+    }
+    const stored = this.#bytes() + this.#waitingBytes;
+    if (stored + bytes > this.limits.bytesMax) {
+      return new StoreError('unavailable', `journal: full, ${stored} of ${this.limits.bytesMax} bytes`);
+    }
+    return this.#diskRefusal(bytes);
+  }
+
+  /** Looks at the disk once in every so many bytes, and at every publish while it is full. */
+  #diskRefusal(bytes: number): StoreError | undefined {
+    this.#bytesUntilCheck -= bytes;
+    if (this.#bytesUntilCheck > 0) return undefined;
+    const free = this.#options.freeBytes();
+    if (free - bytes < this.#options.freeBytesMin) {
+      return new StoreError('unavailable', `journal: the disk is full, ${free} bytes free`);
+    }
+    this.#bytesUntilCheck = DISK_CHECK_BYTES;
+    return undefined;
+  }
+
+  async #commitQueue(): Promise<void> {
+    while (this.#queue.length > 0) await this.#commit(this.#nextCommit());
     this.#committing = false;
     this.#idle?.();
   }
 
-  /** Writes the batches as one record, and settles them once it is durable or has failed. */
-  async #commit(store: JournalStore, batches: readonly Waiting[]): Promise<void> {
-    const key = this.#nextKey;
-    for (const { lines } of batches) this.#nextKey += lines.count;
+  #nextCommit(): readonly Waiting[] {
+    let bytes = 0;
+    const end = this.#queue.findIndex((batch) => (bytes += batch.bytes) > COMMIT_BYTES_MAX);
+    if (end === -1) {
+      const all = this.#queue;
+      this.#queue = [];
+      return all;
+    }
+    return this.#queue.splice(0, Math.max(end, 1));
+  }
+
+  /** Writes the batches, and settles them once they are durable or have failed. */
+  async #commit(batches: readonly Waiting[]): Promise<void> {
     let failure: StoreError | undefined;
     try {
-      if (!(await store.records.put(key, encodeRecord(batches.flatMap(({ lines }) => lines.chunks)))))
-        throw new Error('the put was not applied');
+      // Never below what the warehouse knows, whatever the journal has lost.
+      const from = Math.max(this.#head.written, this.#head.acked.position);
+      const { bytes, position } = this.#encode(batches, from);
+      await this.#writer.append(bytes, from);
+      this.#head.written = position;
     } catch (error) {
       this.#bytesUntilCheck = 0;
-      failure = await commitError(error);
+      failure = journalError(error);
     }
     for (const { bytes, resolve, reject } of batches) {
       this.#waiting -= 1;
@@ -126,76 +167,55 @@ export class LmdbPublisher implements Publisher {
     }
   }
 
-  /** Looks at the fill of journal and disk once in every so many bytes, and at every publish while full. */
-  #checkFill(store: JournalStore, bytes: number): void {
-    this.#bytesUntilCheck -= bytes;
-    if (this.#bytesUntilCheck > 0) return;
-    const stored = recordBytes(store);
-    const free = this.#options.freeBytes();
-    this.#full = undefined;
-    this.#bytesUntilCheck = FILL_CHECK_BYTES;
-    if (stored + bytes > this.limits.bytesMax) {
-      this.#full = `journal: full, ${stored} of ${this.limits.bytesMax} bytes`;
-    } else if (free - bytes < this.#options.freeBytesMin) {
-      this.#full = `journal: the disk is full, ${free} bytes free`;
-    } else if (!reserve(store, this.#roomFor(bytes), RESERVE_CHUNK_BYTES)) {
-      this.#full = `journal: the disk is full, the file cannot be made longer`;
+  #encode(batches: readonly Waiting[], from: number): { bytes: Buffer; position: number } {
+    const records = intoRecords(batches);
+    const bytes = Buffer.allocUnsafe(records.reduce((sum, record) => sum + recordBytes(record), 0));
+    let position = from;
+    let end = 0;
+    for (const record of records) {
+      end = writeRecord(bytes, end, { id: this.#id, position, batches: record });
+      for (const { count } of record) position += count;
     }
-    if (this.#full !== undefined) this.#bytesUntilCheck = 0;
+    return { bytes, position };
   }
 
-  /** Bytes that may be written until the next look; a value may take up to twice its size in pages. */
-  #roomFor(bytes: number): number {
-    return 2 * (this.#waitingBytes + bytes + FILL_CHECK_BYTES) + RESERVE_BYTES;
+  /** Bytes of records that are not acknowledged. */
+  #bytes(): number {
+    const { acked, written } = this.#head;
+    return acked.position >= written ? 0 : this.#writer.bytesFrom(acked);
   }
 
   stats(): PublisherStats {
-    const store = this.#store;
-    if (store === undefined) return { events: 0, bytes: 0, waiting: 0 };
-    const bytes = recordBytes(store);
-    return { events: Math.max(0, this.#nextKey - ackedEnd(store)), bytes, waiting: this.#waiting };
+    if (!this.#open) return { events: 0, bytes: 0, waiting: 0 };
+    const { acked, written } = this.#head;
+    return { events: Math.max(0, written - acked.position), bytes: this.#bytes(), waiting: this.#waiting };
   }
 
   async close(): Promise<void> {
-    const store = this.#store;
-    if (store === undefined) return;
-    this.#store = undefined;
+    if (!this.#open) return;
+    this.#open = false;
     if (this.#committing) await new Promise<void>((resolve) => (this.#idle = resolve));
-    await store.root.close();
+    await this.#writer.close();
   }
 }
 
-/** Batches in order → the batches of each record: two of them at least, because two puts start the commit at once. */
-function intoRecords(batches: readonly Waiting[]): Waiting[][] {
+function linesBytes({ chunks }: EventLines): number {
   let bytes = 0;
-  for (const batch of batches) bytes += batch.bytes;
-  const bytesMax = Math.min(RECORD_BYTES_MAX, bytes / 2);
-  const records: Waiting[][] = [];
-  let filled = Infinity;
-  for (const batch of batches) {
-    if (filled >= bytesMax) {
+  for (const chunk of chunks) bytes += chunk.length + 1;
+  return bytes;
+}
+
+/** Batches in order → the batches of each record. A batch is never split. */
+function intoRecords(batches: readonly Waiting[]): EventLines[][] {
+  const records: EventLines[][] = [];
+  let filled = RECORD_BYTES_MAX;
+  for (const { lines, bytes } of batches) {
+    if (filled >= RECORD_BYTES_MAX) {
       records.push([]);
       filled = 0;
     }
-    records.at(-1)!.push(batch);
-    filled += batch.bytes;
+    records.at(-1)!.push(lines);
+    filled += bytes;
   }
   return records;
-}
-
-/** What made a commit fail: LMDB's client rejects each put with an error that carries a promise of the cause. */
-async function commitError(error: unknown): Promise<StoreError> {
-  const cause = (error as { commitError?: Promise<unknown> }).commitError;
-  if (cause === undefined) return journalError(error);
-  return journalError(await cause.catch((reason: unknown) => reason));
-}
-
-/** The key after the last record, or where the last acknowledged one ended when the journal is empty. */
-function nextKey(store: JournalStore): number {
-  for (const { key, value } of store.records.getRange({ reverse: true, limit: 1 })) {
-    // An unreadable record has at most one event for every two bytes; the gap only has to be wide enough.
-    const chunk = decodeRecord(value);
-    return key + (chunk === undefined ? value.length : countLines(chunk));
-  }
-  return ackedEnd(store);
 }

@@ -1,44 +1,63 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { copyFile, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { countLines, EventLines, firstLine } from '../../event/lines.ts';
+import { EventLines, firstLine } from '../../event/lines.ts';
 import type { Position } from '../../event/position.ts';
+import { StoreError } from '../../event/store-error.ts';
 import type { Damage, Delivery, ReceiveOptions, Source, SourceStats } from '../contract.ts';
+import { journalError } from './errors.ts';
+import { JournalHead } from './head.ts';
+import { readRecords, readTail, seek, type Cursor } from './reader.ts';
 import {
-  ackedEnd,
-  decodeRecord,
-  JOURNAL_FILE,
-  journalError,
-  openJournalStore,
-  type JournalStore,
-} from './store.ts';
+  ACKED_FILE,
+  JOURNAL_DIRECTORY,
+  listSegments,
+  openAcked,
+  removeSegments,
+  segmentPath,
+  writeAcked,
+} from './segments.ts';
 
-export interface LmdbSourceOptions {
+export interface JournalSourceOptions {
+  /** The data directory. */
   readonly directory: string;
-  readonly bytesMax: number;
+  /** Memory of a `JournalHead` whose publisher is open; absent when nobody writes. */
+  readonly head?: SharedArrayBuffer;
 }
 
 /** How often an empty journal is looked at again, in milliseconds. */
-const POLL_MS = 50;
+const POLL_MS = 20;
 
 /** Reads the journal in order, from its own thread if need be; see `Source` for the promises. */
-export class LmdbSource implements Source {
+export class JournalSource implements Source {
   readonly name = 'journal';
-  readonly #options: LmdbSourceOptions;
-  #store: JournalStore | undefined;
-  /** Everything below is acknowledged or in the warehouse. */
-  #next = 0;
+  readonly #directory: string;
+  readonly #head: JournalHead;
+  readonly #alone: boolean;
+  /** The journal's id while it is open. */
+  #id: string | undefined;
+  #next: Cursor = { segment: 0, offset: 0, position: 0 };
+  /** A backup is being made: nothing may be removed under it. */
+  #held = false;
 
-  constructor(options: LmdbSourceOptions) {
-    this.#options = options;
+  constructor({ directory, head }: JournalSourceOptions) {
+    this.#directory = join(directory, JOURNAL_DIRECTORY);
+    this.#head = new JournalHead(head);
+    this.#alone = head === undefined;
   }
 
   open(stored: readonly Position[]): Promise<void> {
-    const store = openJournalStore(this.#options.directory, this.#options.bytesMax);
-    const held = stored.find((position) => position.source === store.id)?.end ?? 0;
-    this.#store = store;
-    this.#next = Math.max(ackedEnd(store), held);
-    return Promise.resolve();
+    try {
+      const { id, position } = openAcked(this.#directory);
+      const held = stored.find(({ source }) => source === id)?.end ?? 0;
+      this.#next = seek(this.#directory, Math.max(position, held));
+      this.#head.acked = this.#next;
+      if (this.#alone) this.#head.written = writtenBefore(this.#directory, id, this.#next.position);
+      this.#id = id;
+      return Promise.resolve();
+    } catch (error) {
+      return Promise.reject(journalError(error));
+    }
   }
 
   async receive(options: ReceiveOptions): Promise<Delivery | undefined> {
@@ -53,55 +72,45 @@ export class LmdbSource implements Source {
     return undefined;
   }
 
-  #read(options: ReceiveOptions): Delivery | undefined {
-    const store = this.#opened();
+  #read({ eventsMax, bytesMax }: ReceiveOptions): Delivery | undefined {
+    const id = this.#opened();
+    const from = this.#next;
+    let end = from;
     const chunks: Buffer[] = [];
-    let count = 0;
     const damaged: Damage[] = [];
+    let count = 0;
     let bytes = 0;
-    let end = this.#next;
     try {
-      store.records.resetReadTxn();
-      for (const { key, value } of store.records.getRange({ start: this.#next })) {
-        const chunk = decodeRecord(value);
-        const lines = chunk === undefined ? 0 : countLines(chunk);
-        if (chunk === undefined) {
-          damaged.push({
-            reason: `journal record ${key}: checksum does not match`,
-            body: value.toString('utf8'),
-          });
-        } else {
-          chunks.push(chunk);
-          count += lines;
-        }
-        bytes += value.length;
-        end = key + Math.max(lines, 1);
-        if (count >= options.eventsMax || bytes >= options.bytesMax) break;
+      for (const step of readRecords(this.#directory, id, from, this.#head.written)) {
+        if (step.lines !== undefined) chunks.push(step.lines);
+        if (step.damage !== undefined) damaged.push(step.damage);
+        count += step.events;
+        bytes += step.bytes;
+        end = step.next;
+        if (count >= eventsMax || bytes >= bytesMax) break;
       }
     } catch (error) {
       throw journalError(error);
     }
-    if (end === this.#next) return undefined;
-    const from = this.#next;
+    if (end === from) return undefined;
     this.#next = end;
     return {
       lines: new EventLines(chunks, count),
       damaged,
-      position: { source: store.id, end },
-      ack: () => this.#ack(store, end),
+      position: { source: id, end: end.position },
+      ack: () => this.#ack(id, end),
       nack: () => {
-        this.#next = Math.min(this.#next, from);
+        if (from.position < this.#next.position) this.#next = from;
       },
     };
   }
 
-  /** Deletes what is stored elsewhere, and notes how far, in one transaction. */
-  #ack(store: JournalStore, end: number): Promise<void> {
+  /** Notes how far, and removes the segments before. */
+  #ack(id: string, end: Cursor): Promise<void> {
     try {
-      store.root.transactionSync(() => {
-        for (const key of store.records.getKeys({ end })) store.records.removeSync(key);
-        store.meta.putSync('acked', end);
-      });
+      this.#head.acked = end;
+      if (!this.#held) removeSegments(this.#directory, end.position);
+      writeAcked(this.#directory, { id, position: end.position });
       return Promise.resolve();
     } catch (error) {
       return Promise.reject(journalError(error));
@@ -109,13 +118,11 @@ export class LmdbSource implements Source {
   }
 
   stats(): SourceStats {
-    const store = this.#opened();
-    store.records.resetReadTxn();
-    // What is acknowledged is deleted, so the first that is there is the oldest that waits.
-    for (const { value } of store.records.getRange({ limit: 1 })) {
-      const chunk = decodeRecord(value);
-      if (chunk === undefined) return {};
-      const { received_at: receivedAtUs } = JSON.parse(firstLine(chunk)) as { received_at: number };
+    const id = this.#opened();
+    const { acked, written } = this.#head;
+    for (const { lines } of readRecords(this.#directory, id, acked, written)) {
+      if (lines === undefined) continue;
+      const { received_at: receivedAtUs } = JSON.parse(firstLine(lines)) as { received_at: number };
       return { oldestReceivedAtUs: receivedAtUs };
     }
     return {};
@@ -123,32 +130,41 @@ export class LmdbSource implements Source {
 
   /** Whether a record is not acknowledged yet; false also when the journal is not open. */
   pending(): boolean {
-    const store = this.#store;
-    if (store === undefined) return false;
-    store.records.resetReadTxn();
-    return store.records.getKeysCount({ limit: 1 }) > 0;
+    return this.#id !== undefined && this.#head.acked.position < this.#head.written;
   }
 
-  /** Writes a consistent copy of the journal into the directory, while it is in use. */
+  /** Writes a copy of the journal into the directory, while it is in use; all that is not acknowledged is in it. */
   async backup(directory: string): Promise<void> {
-    const path = join(directory, JOURNAL_FILE);
+    this.#opened();
+    const target = join(directory, JOURNAL_DIRECTORY);
+    this.#held = true;
     try {
-      await mkdir(directory, { recursive: true });
-      await rm(path, { force: true });
-      await this.#opened().root.backup(path, true);
+      await rm(target, { recursive: true, force: true });
+      await mkdir(target, { recursive: true, mode: 0o700 });
+      await copyFile(join(this.#directory, ACKED_FILE), join(target, ACKED_FILE));
+      for (const segment of listSegments(this.#directory)) {
+        await copyFile(segmentPath(this.#directory, segment), segmentPath(target, segment));
+      }
     } catch (error) {
       throw journalError(error);
+    } finally {
+      this.#held = false;
     }
   }
 
-  async close(): Promise<void> {
-    const store = this.#store;
-    this.#store = undefined;
-    await store?.root.close();
+  close(): Promise<void> {
+    this.#id = undefined;
+    return Promise.resolve();
   }
 
-  #opened(): JournalStore {
-    if (this.#store === undefined) throw journalError(new Error('closed'));
-    return this.#store;
+  #opened(): string {
+    if (this.#id === undefined) throw new StoreError('closed', 'journal: closed');
+    return this.#id;
   }
+}
+
+/** The end of a journal that nobody writes to. */
+function writtenBefore(directory: string, id: string, acked: number): number {
+  const last = listSegments(directory).at(-1);
+  return last === undefined ? acked : Math.max(acked, readTail(directory, id, last).position);
 }

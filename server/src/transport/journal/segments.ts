@@ -1,0 +1,162 @@
+import { randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { open, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/*
+ * The journal's folder in the data directory: segments, files of records one after the other, each named after the position
+ * of its first record. Records are only ever added, to the last segment, which is filled with zeros beforehand: writing
+ * where the disk has given its room already needs one synchronous write and no change of the file's size. A new segment
+ * begins when the last is full, after a write that failed, and at each start, so that nothing is ever written
+ * behind bytes of which nobody knows. A segment is removed once all of its records are acknowledged.
+ *
+ * `acked`: the journal's id and the position up to which events are stored elsewhere. It is written in place and not
+ * synced: when a power failure loses the last of it, the warehouse knows its own position.
+ */
+
+/** The folder's name in the data directory. */
+export const JOURNAL_DIRECTORY = 'journal';
+
+/** The length to which a segment is filled with zeros. A record that is longer has a segment of its own length. */
+export const SEGMENT_BYTES = 4 * 1_024 * 1_024;
+
+/** A segment that is made ready before it is needed. */
+const NEXT_FILE = 'next';
+export const ACKED_FILE = 'acked';
+
+const SEGMENT_NAME = /^(\d{16})\.log$/;
+const ZEROS = Buffer.alloc(1_024 * 1_024);
+
+/** Positions of first records, ascending. */
+export function listSegments(directory: string): number[] {
+  return readdirSync(directory)
+    .flatMap((name) => SEGMENT_NAME.exec(name)?.[1] ?? [])
+    .map(Number)
+    .toSorted((a, b) => a - b);
+}
+
+export function segmentPath(directory: string, position: number): string {
+  return join(directory, `${String(position).padStart(16, '0')}.log`);
+}
+
+/** Makes a segment ready: a file of zeros that the disk has really given. Throws the system's error, with nothing left behind. */
+export async function prepareSegment(directory: string, bytes: number): Promise<void> {
+  const path = join(directory, NEXT_FILE);
+  const file = await open(path, 'w', 0o600);
+  try {
+    for (let end = 0; end < bytes;) {
+      end += (await file.write(ZEROS, 0, Math.min(ZEROS.length, bytes - end), end)).bytesWritten;
+    }
+    await file.datasync();
+  } catch (error) {
+    await file.close();
+    rmSync(path, { force: true });
+    throw error;
+  }
+  await file.close();
+}
+
+/** Gives the prepared segment its name, for good. */
+export async function beginSegment(directory: string, position: number): Promise<void> {
+  await rename(join(directory, NEXT_FILE), segmentPath(directory, position));
+  const folder = await open(directory, constants.O_RDONLY);
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/** Gives the room of a prepared segment back. */
+export function dropPrepared(directory: string): void {
+  rmSync(join(directory, NEXT_FILE), { force: true });
+}
+
+/** Who the journal is, and how far it has been read. */
+export interface Acked {
+  readonly id: string;
+  readonly position: number;
+}
+
+/** Makes the folder where it is missing; the journal's id is given to it once. */
+export function openAcked(directory: string): Acked {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const acked = readAcked(directory);
+  if (acked !== undefined) return acked;
+  // Without the file, the records themselves know whose they are.
+  const made = { id: idOfRecords(directory) ?? randomBytes(8).toString('hex'), position: 0 };
+  writeFileSync(join(directory, ACKED_FILE), ackedText(made), { mode: 0o600, flush: true });
+  return made;
+}
+
+function readAcked(directory: string): Acked | undefined {
+  try {
+    const [, id, position] = ACKED.exec(readFileSync(join(directory, ACKED_FILE), 'latin1')) ?? [];
+    return id === undefined ? undefined : { id, position: Number(position) };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+const ACKED = /^journal ([0-9a-f]{16}) acked (\d{16})\n/;
+
+/** Always as long, so that it can be written over itself when the disk is full. */
+function ackedText({ id, position }: Acked): string {
+  return `journal ${id} acked ${String(position).padStart(16, '0')}\n`;
+}
+
+export function writeAcked(directory: string, acked: Acked): void {
+  const file = openSync(join(directory, ACKED_FILE), constants.O_WRONLY | constants.O_CREAT, 0o600);
+  try {
+    writeSync(file, ackedText(acked), 0, 'latin1');
+  } finally {
+    closeSync(file);
+  }
+}
+
+function idOfRecords(directory: string): string | undefined {
+  for (const position of listSegments(directory)) {
+    const file = openSync(segmentPath(directory, position), 'r');
+    try {
+      const head = Buffer.alloc(32);
+      readSync(file, head, 0, head.length, 0);
+      const id = /^# ([0-9a-f]{16}) /.exec(head.toString('latin1'))?.[1];
+      if (id !== undefined) return id;
+    } finally {
+      closeSync(file);
+    }
+  }
+  return undefined;
+}
+
+/** Removes the segments whose records are all acknowledged; the last one stays, it is written to. */
+export function removeSegments(directory: string, acked: number): void {
+  const segments = listSegments(directory);
+  for (const [index, position] of segments.entries()) {
+    const next = segments[index + 1];
+    if (next === undefined || next > acked) return;
+    rmSync(segmentPath(directory, position), { force: true });
+  }
+}
+
+/** Sets bytes aside that are no record, for whoever wants to look at them. Returns the file's path. */
+export function setAside(directory: string, position: number, bytes: Buffer): string {
+  const path = join(directory, `${SET_ASIDE}${position}`);
+  writeFileSync(path, bytes, { mode: 0o600 });
+  return path;
+}
+
+/** How files begin that were set aside. */
+export const SET_ASIDE = 'incomplete-';
