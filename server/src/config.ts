@@ -78,7 +78,7 @@ export const ENVIRONMENT = z.object({
     .describe('How far ahead of the server clock an event_time may lie, in seconds.'),
   DAYBOOK_JOURNAL_BYTES_MAX: int(MIB, 1_024 * 1_024 * MIB)
     .default(1_024 * MIB)
-    .describe('Bytes on disk that the journal may take. Beyond it events are answered with 503.'),
+    .describe('Bytes of events that may wait in the journal. Beyond it events are answered with 503.'),
   DAYBOOK_JOURNAL_WAITING_MAX: int(1, 1_000_000)
     .default(10_000)
     .describe(

@@ -12,11 +12,6 @@ const RECEIVE_WAIT_MS = 500;
 const BACKOFF_MIN_MS = 100;
 const BACKOFF_MAX_MS = 5_000;
 
-/** Work of the loader is followed by so many times its length without, while batches are not full. */
-const REST_FACTOR = 4;
-/** Such a rest is never longer: an event that comes at its beginning is in a report within a second. */
-const REST_MAX_MS = 200;
-
 /** What the loader tells about its work, for metrics and logs. */
 export interface LoaderObserver {
   loaded(delivery: Delivery, result: InsertResult, deadLetters: readonly DeadLetter[], ms: number): void;
@@ -27,7 +22,7 @@ export interface LoaderOptions {
   readonly source: Source;
   readonly sink: Sink;
   readonly eventsMax: number;
-  /** Shortest pause after a batch that was not full, so that the next one is worth its cost. */
+  /** Pause after a batch that was not full, so that the next one is worth its cost. */
   readonly intervalMs: number;
   readonly observer: LoaderObserver;
   /** Unix microseconds. */
@@ -48,7 +43,7 @@ export class Loader {
 
   /** Runs until the signal fires; the batch in hand is finished or handed back. */
   async run(signal: AbortSignal): Promise<void> {
-    const { source, eventsMax } = this.#options;
+    const { source, eventsMax, intervalMs } = this.#options;
     const receive = (waitMs: number) =>
       source.receive({ eventsMax, bytesMax: BATCH_BYTES_MAX, waitMs, signal });
     let failures = 0;
@@ -59,14 +54,13 @@ export class Loader {
         const delivery = await (ahead ?? receive(RECEIVE_WAIT_MS));
         ahead = undefined;
         if (delivery === undefined) continue;
-        const startedMs = performance.now();
         const loading = this.#load(delivery);
         // While the sink works on a full batch, the next one is read; a failure hands both back.
         if (delivery.lines.count >= eventsMax) ahead = readAhead(loading, () => receive(0));
         // Its failure is met where it is awaited.
         ahead?.catch(() => undefined);
         await loading;
-        if (delivery.lines.count < eventsMax) pauseMs = this.#restMs(performance.now() - startedMs);
+        if (delivery.lines.count < eventsMax) pauseMs = intervalMs;
         failures = 0;
       } catch (error) {
         failures += 1;
@@ -78,11 +72,6 @@ export class Loader {
       await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
     }
     (await ahead?.catch(() => undefined))?.nack();
-  }
-
-  /** The more a batch cost, the more events the next one should share its cost among. */
-  #restMs(workedMs: number): number {
-    return Math.max(this.#options.intervalMs, Math.min(workedMs * REST_FACTOR, REST_MAX_MS));
   }
 
   async #load(delivery: Delivery): Promise<void> {

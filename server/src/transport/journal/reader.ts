@@ -45,33 +45,41 @@ export function* readRecords(
   const stands = existsSync(segmentPath(directory, from.segment));
   let cursor = stands || from.position >= end ? from : seek(directory, from.position);
   while (cursor.position < end) {
-    const segment = new SegmentReader(segmentPath(directory, cursor.segment), id);
-    try {
-      for (const step of segment.steps(cursor)) {
-        yield step;
-        cursor = step.next;
-        if (cursor.position >= end) return;
-      }
-      const after = listSegments(directory).find((first) => first > cursor.segment);
-      const rest = segment.rest(cursor.offset);
-      // Bytes behind the last record that the next segment does not miss were never acknowledged.
-      const lost = rest.length > 0 && cursor.position < (after ?? end);
-      const position = Math.max(cursor.position, after ?? end);
-      const next =
-        after === undefined
-          ? { ...cursor, position, offset: cursor.offset + rest.length }
-          : { segment: after, offset: 0, position };
-      yield {
-        events: 0,
-        bytes: rest.length,
-        next,
-        ...(lost ? { damage: damageAt(cursor.position, rest) } : {}),
-      };
-      cursor = next;
-    } finally {
-      segment.close();
+    for (const step of readSegment(directory, id, cursor, end)) {
+      yield step;
+      cursor = step.next;
     }
   }
+}
+
+/** The records of the cursor's segment up to a position; the last step leads to the next segment where the end is not in this one. */
+function* readSegment(directory: string, id: string, from: Cursor, end: number): Generator<Step, void, void> {
+  const reader = new SegmentReader(segmentPath(directory, from.segment), id);
+  try {
+    let cursor = from;
+    for (const step of reader.steps(from)) {
+      yield step;
+      cursor = step.next;
+      if (cursor.position >= end) return;
+    }
+    const after = listSegments(directory).find((first) => first > cursor.segment);
+    yield leave(cursor, reader.rest(cursor.offset), after, end);
+  } finally {
+    reader.close();
+  }
+}
+
+/** The step from the end of a segment's records to where reading goes on. */
+function leave(cursor: Cursor, rest: Buffer, after: number | undefined, end: number): Step {
+  const position = Math.max(cursor.position, after ?? end);
+  const next =
+    after === undefined
+      ? { ...cursor, position, offset: cursor.offset + rest.length }
+      : { segment: after, offset: 0, position };
+  // Bytes that the next segment does not miss were never acknowledged.
+  const lost = rest.length > 0 && cursor.position < position;
+  const damage = lost ? { damage: damageAt(cursor.position, rest) } : {};
+  return { events: 0, bytes: rest.length, next, ...damage };
 }
 
 function damageAt(position: number, bytes: Buffer): Damage {
