@@ -169,7 +169,7 @@ function failing(
       const value: unknown = Reflect.get(target, name);
       if (typeof value !== 'function') return value;
       return (...args: unknown[]): unknown => {
-        if (fault.armed && (name === 'run' || name === 'runAndReadAll')) {
+        if (fault.armed && ['run', 'start', 'runAndReadAll'].includes(String(name))) {
           fault.count += 1;
           if (fault.count === failAt) return Promise.reject(new Error('IO Error: injected'));
         }

@@ -11,6 +11,7 @@ describe('duckdbError()', () => {
     ['IO Error: The file "x" exists, but it is not a valid DuckDB database file!', 'corrupt'],
     ['Serialization Error: Failed to deserialize', 'corrupt'],
     ['Invalid Input Error: Malformed JSON at byte 0', 'rejected'],
+    ['Failure running pending result task: Invalid Input Error: Malformed JSON at byte 0', 'rejected'],
     ['Conversion Error: Could not convert string', 'rejected'],
     ['Constraint Error: NOT NULL constraint failed', 'rejected'],
     ['IO Error: Could not write file: No space left on device', 'unavailable'],

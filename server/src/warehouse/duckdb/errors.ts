@@ -15,10 +15,13 @@ const DUCKDB_ERRORS: readonly (readonly [RegExp, StoreErrorCode])[] = [
   [/^IO Error|^Out of Memory|^TransactionContext Error|No space left/i, 'unavailable'],
 ];
 
+/** What the client puts before DuckDB's message when a statement is run task by task. */
+const CLIENT_PREFIX = /^Failure running pending result task: /;
+
 /** A DuckDB error → ours; `unavailable` where the class is unknown, so that nothing is given up on a guess. */
 export function duckdbError(error: unknown): StoreError {
   if (error instanceof StoreError) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = (error instanceof Error ? error.message : String(error)).replace(CLIENT_PREFIX, '');
   const code = DUCKDB_ERRORS.find(([pattern]) => pattern.test(message))?.[1] ?? 'unavailable';
   return new StoreError(code, `duckdb: ${message}`, { cause: error });
 }

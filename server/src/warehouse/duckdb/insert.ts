@@ -1,6 +1,12 @@
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import type { DuckDBConnection, DuckDBValue } from '@duckdb/node-api';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import {
+  DuckDBPendingResultState,
+  type DuckDBConnection,
+  type DuckDBResult,
+  type DuckDBValue,
+} from '@duckdb/node-api';
 import type { EventLines } from '../../event/lines.ts';
 import { StoreError } from '../../event/store-error.ts';
 import type { InsertBatch, InsertResult } from '../contract.ts';
@@ -28,6 +34,9 @@ const STAGE_FILE = 'loading.ndjson';
 
 /** Bytes handed to the file at a time, so that small chunks do not cost a system call each. */
 const STAGE_BYTES = 256 * 1_024;
+
+/** How long to wait while DuckDB's own threads have all that is left of a statement, in milliseconds. */
+const IDLE_MS = 1;
 
 const NEWLINE = Buffer.from('\n');
 
@@ -174,11 +183,20 @@ export class DuckdbInsert {
 
   /** Runs a statement; the number of rows that it changed. */
   async #change(sql: string, values?: Record<string, DuckDBValue>): Promise<number> {
-    return (await this.#connection.run(sql, values)).rowsChanged;
+    return (await this.#run(sql, values)).rowsChanged;
   }
 
-  async #run(sql: string, values?: Record<string, DuckDBValue>): Promise<void> {
-    await this.#connection.run(sql, values);
+  /**
+   * Runs a statement on this thread, task by task, so that it has this thread's priority: Node's thread pool, where statements
+   * run otherwise, works against the HTTP thread as its equal. In between, other calls have their turn.
+   */
+  async #run(sql: string, values?: Record<string, DuckDBValue>): Promise<DuckDBResult> {
+    const pending = await this.#connection.start(sql, values);
+    for (;;) {
+      const state = pending.runTask();
+      if (state === DuckDBPendingResultState.RESULT_READY) return pending.getResult();
+      await (state === DuckDBPendingResultState.NO_TASKS_AVAILABLE ? sleep(IDLE_MS) : nextTurn());
+    }
   }
 }
 
