@@ -1,3 +1,4 @@
+import { EventLines } from '../server/src/event/lines.ts';
 import { PubsubPublisher } from '../server/src/transport/pubsub/publisher.ts';
 import { DAY_S, trafficLines } from './lines.ts';
 
@@ -10,7 +11,7 @@ import { DAY_S, trafficLines } from './lines.ts';
 const BATCH_EVENTS = 100;
 const BATCHES_UNDER_WAY = 64;
 
-const lines = [
+const batches = EventLines.of([
   ...trafficLines({
     events: 2_000,
     users: 500,
@@ -18,7 +19,7 @@ const lines = [
     fromS: Math.floor(Date.now() / 1_000) - DAY_S,
     givenIds: false,
   }),
-];
+]).pieces(BATCH_EVENTS);
 const publisher = new PubsubPublisher({
   projectId: String(process.env['GOOGLE_CLOUD_PROJECT']),
   topic: 'analytics',
@@ -32,13 +33,12 @@ async function round(ms: number): Promise<number> {
   const startedMs = performance.now();
   let events = 0;
   const lane = async (from: number) => {
-    for (let at = from; performance.now() - startedMs < ms; at += BATCH_EVENTS) {
-      const start = at % lines.length;
-      await publisher.publish(lines.slice(start, start + BATCH_EVENTS));
+    for (let at = from; performance.now() - startedMs < ms; at += 1) {
+      await publisher.publish(batches[at % batches.length]!);
       events += BATCH_EVENTS;
     }
   };
-  await Promise.all(Array.from({ length: BATCHES_UNDER_WAY }, (_, index) => lane(index * BATCH_EVENTS)));
+  await Promise.all(Array.from({ length: BATCHES_UNDER_WAY }, (_, index) => lane(index)));
   return (events / (performance.now() - startedMs)) * 1_000;
 }
 

@@ -1,5 +1,6 @@
 import { statfsSync } from 'node:fs';
 import type { EventLine } from '../server/src/event/line.ts';
+import { EventLines } from '../server/src/event/lines.ts';
 import { LmdbPublisher } from '../server/src/transport/journal/publisher.ts';
 
 /** Bytes that a benchmark's journal may take. */
@@ -23,7 +24,7 @@ export async function fillJournal(
   await publisher.open();
   let waiting: Promise<void>[] = [];
   const publish = async (batch: EventLine[]) => {
-    waiting.push(publisher.publish(batch));
+    waiting.push(publisher.publish(EventLines.of(batch)));
     if (waiting.length < 32) return;
     await Promise.all(waiting);
     waiting = [];

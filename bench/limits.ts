@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { EventLines } from '../server/src/event/lines.ts';
 import { encodeRecord, openJournalFile } from '../server/src/transport/journal/store.ts';
 import { DAY_S, traffic, trafficLines } from './lines.ts';
 import { compare, round, type Load } from './load.ts';
@@ -90,14 +91,16 @@ async function processor(
 /** Commits one after the other: what one costs in time, and in processor time over all threads. */
 async function commits(report: Report, directory: string): Promise<void> {
   const fromS = Math.floor(Date.now() / 1_000) - DAY_S;
-  const lines = [...trafficLines({ events: COMMIT_EVENTS, users: 500, days: 1, fromS, givenIds: false })];
+  const lines = EventLines.of([
+    ...trafficLines({ events: COMMIT_EVENTS, users: 500, days: 1, fromS, givenIds: false }),
+  ]);
   const store = openJournalFile(join(directory, 'journal.lmdb'), 2 ** 30);
   const times: number[] = [];
   let cpu = process.cpuUsage();
   for (let commit = -50; commit < COMMITS; commit += 1) {
     if (commit === 0) cpu = process.cpuUsage();
     const startedMs = performance.now();
-    await store.records.put((commit + 50) * COMMIT_EVENTS, encodeRecord(lines));
+    await store.records.put((commit + 50) * COMMIT_EVENTS, encodeRecord(lines.chunks));
     if (commit >= 0) times.push(performance.now() - startedMs);
   }
   const { user, system } = process.cpuUsage(cpu);

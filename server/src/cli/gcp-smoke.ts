@@ -4,6 +4,7 @@ import { DEFAULT_PROJECT } from '../access/keys.ts';
 import type { Config } from '../config.ts';
 import { bigqueryOptions, pubsubOptions } from '../drivers.ts';
 import { encodeLine } from '../event/line.ts';
+import { EventLines } from '../event/lines.ts';
 import { dailyReport, type DailyReport } from '../reports/daily.ts';
 import { PubsubPublisher } from '../transport/pubsub/publisher.ts';
 import { removePubsub } from '../transport/pubsub/provision.ts';
@@ -79,7 +80,7 @@ async function sendAndCompare(
   const publisher = new PubsubPublisher(pubsubOptions(config));
   await publisher.open();
   const nowS = Math.floor(Date.now() / 1_000);
-  await publisher.publish(events(nowS));
+  await publisher.publish(EventLines.of(events(nowS)));
   const sentMs = performance.now();
   process.stdout.write('✓ the events are acknowledged\n');
   await publisher.close();

@@ -11,7 +11,8 @@ function brokerThatRefuses(bad: readonly string[]) {
   const taken = new Set<string>();
   const letters: string[] = [];
   const publisher = {
-    publish: (lines: readonly string[]) => {
+    publish: (batch: EventLines) => {
+      const lines = batch.toArray();
       if (lines.some((line) => bad.includes(line))) {
         return Promise.reject(new StoreError('rejected', 'not to my schema'));
       }

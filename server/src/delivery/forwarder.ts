@@ -1,4 +1,4 @@
-import type { EventLine } from '../event/line.ts';
+import type { EventLines } from '../event/lines.ts';
 import { StoreError } from '../event/store-error.ts';
 import type { ForwardingPublisher } from '../transport/contract.ts';
 import type { DeadLetter, InsertBatch, InsertResult, Sink } from '../warehouse/contract.ts';
@@ -23,28 +23,23 @@ export class Forwarder implements Sink {
     return this.#publisher.open();
   }
 
-  async insert({ lines: batch, deadLetters }: InsertBatch): Promise<InsertResult> {
-    const lines = batch.toArray();
+  async insert({ lines, deadLetters }: InsertBatch): Promise<InsertResult> {
     const refused: DeadLetter[] = [];
-    for (let from = 0; from < lines.length; from += EVENTS_MAX) {
-      await this.#publish(lines.slice(from, from + EVENTS_MAX), refused);
-    }
+    for (const piece of lines.pieces(EVENTS_MAX)) await this.#publish(piece, refused);
     await this.#publisher.publishDeadLetters([...deadLetters, ...refused]);
-    return { inserted: lines.length - refused.length, duplicates: 0, deadLetters: refused };
+    return { inserted: lines.count - refused.length, duplicates: 0, deadLetters: refused };
   }
 
-  async #publish(lines: readonly EventLine[], refused: DeadLetter[]): Promise<void> {
+  async #publish(lines: EventLines, refused: DeadLetter[]): Promise<void> {
     try {
       await this.#publisher.publish(lines);
     } catch (error) {
       if (!(error instanceof StoreError) || error.code !== 'rejected') throw error;
-      if (lines.length === 1) {
-        refused.push({ reason: 'rejected', detail: error.message, body: lines[0]! });
+      if (lines.count === 1) {
+        refused.push({ reason: 'rejected', detail: error.message, body: lines.toArray()[0]! });
         return;
       }
-      const middle = Math.ceil(lines.length / 2);
-      await this.#publish(lines.slice(0, middle), refused);
-      await this.#publish(lines.slice(middle), refused);
+      for (const half of lines.pieces(Math.ceil(lines.count / 2))) await this.#publish(half, refused);
     }
   }
 

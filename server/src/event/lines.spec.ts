@@ -25,6 +25,24 @@ describe('EventLines', () => {
     expect(made.last()).toBe('ä');
   });
 
+  it('pieces() holds the same lines, at most so many each, however they lie in chunks', () => {
+    fc.assert(
+      fc.property(fc.array(lines, { maxLength: 5 }), fc.integer({ min: 1, max: 30 }), (given, linesMax) => {
+        const all = given.flat();
+        const made = new EventLines(
+          given.map((some) => Buffer.from(some.join('\n'))),
+          all.length,
+        );
+        const pieces = made.pieces(linesMax);
+        expect(pieces.flatMap((piece) => piece.toArray())).toEqual(all);
+        const counts = pieces.map(({ count }) => count);
+        expect(counts).toEqual(pieces.map((piece) => piece.toArray().length));
+        expect(counts.slice(0, -1).every((count) => count === linesMax)).toBe(true);
+        expect(counts.at(-1) ?? 1).toBeLessThanOrEqual(linesMax);
+      }),
+    );
+  });
+
   it('of() nothing is nothing', () => {
     const none = EventLines.of([]);
     expect(none).toMatchObject({ chunks: [], count: 0 });

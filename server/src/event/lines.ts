@@ -28,6 +28,31 @@ export class EventLines {
     return this.chunks.flatMap((chunk) => text(chunk).split('\n'));
   }
 
+  /** The same lines in order, in pieces of at most `linesMax` each; no byte is copied. */
+  pieces(linesMax: number): EventLines[] {
+    const pieces: EventLines[] = [];
+    let chunks: Uint8Array[] = [];
+    let count = 0;
+    const end = () => {
+      if (count > 0) pieces.push(new EventLines(chunks, count));
+      chunks = [];
+      count = 0;
+    };
+    for (const chunk of this.chunks) {
+      let from = 0;
+      for (let at = chunk.indexOf(NEWLINE); at !== -1; at = chunk.indexOf(NEWLINE, at + 1)) {
+        if ((count += 1) < linesMax) continue;
+        chunks.push(chunk.subarray(from, at));
+        from = at + 1;
+        end();
+      }
+      chunks.push(chunk.subarray(from));
+      if ((count += 1) === linesMax) end();
+    }
+    end();
+    return pieces;
+  }
+
   last(): EventLine | undefined {
     const chunk = this.chunks.at(-1);
     return chunk === undefined ? undefined : text(chunk.subarray(chunk.lastIndexOf(NEWLINE) + 1));

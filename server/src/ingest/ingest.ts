@@ -1,6 +1,7 @@
 import type { TimeWindow } from '../event/check.ts';
 import type { Fault } from '../event/event.ts';
 import { encodeLine, type EventLine, type Receipt } from '../event/line.ts';
+import { EventLines } from '../event/lines.ts';
 import { StoreError } from '../event/store-error.ts';
 import { Problem, type ProblemCode } from '../http/problems.ts';
 import type { Publisher } from '../transport/contract.ts';
@@ -100,7 +101,7 @@ export class Ingest {
   }
 
   #publish(lines: readonly EventLine[]): Promise<void> {
-    return this.#options.publisher.publish(lines).catch((error: unknown) => {
+    return this.#options.publisher.publish(EventLines.of(lines)).catch((error: unknown) => {
       throw publishProblem(error);
     });
   }

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { EventLines } from '../event/lines.ts';
 import type { Publisher, Source } from './contract.ts';
 
 /** What a driver gives the suite: both ends of one store, made again on the same place at each call. */
@@ -51,11 +52,15 @@ export function describeTransport(name: string, makeHarness: () => TransportHarn
       return lines;
     };
     const publishMany = (count: number) =>
-      Promise.all(Array.from({ length: count }, (_, index) => publisher.publish([receipt(String(index))])));
+      Promise.all(
+        Array.from({ length: count }, (_, index) =>
+          publisher.publish(EventLines.of([receipt(String(index))])),
+        ),
+      );
 
     it('hands out what was published, in order', async () => {
-      await publisher.publish([receipt('a'), receipt('b')]);
-      await publisher.publish([receipt('c ä 😀 "\\n"')]);
+      await publisher.publish(EventLines.of([receipt('a'), receipt('b')]));
+      await publisher.publish(EventLines.of([receipt('c ä 😀 "\\n"')]));
       expect((await receive())?.lines.toArray()).toEqual([
         receipt('a'),
         receipt('b'),
@@ -80,7 +85,7 @@ export function describeTransport(name: string, makeHarness: () => TransportHarn
     });
 
     it('hands a delivery out again after nack(), and not after ack()', async () => {
-      await publisher.publish([receipt('a')]);
+      await publisher.publish(EventLines.of([receipt('a')]));
       (await receive())!.nack();
       const again = (await receive())!;
       expect(again.lines.toArray()).toEqual([receipt('a')]);
@@ -90,8 +95,8 @@ export function describeTransport(name: string, makeHarness: () => TransportHarn
 
     it('hands out the next delivery while one is open, and both again after nack() of both, in any order', async () => {
       for (const swap of [false, true]) {
-        await publisher.publish([receipt('a')]);
-        await publisher.publish([receipt('b')]);
+        await publisher.publish(EventLines.of([receipt('a')]));
+        await publisher.publish(EventLines.of([receipt('b')]));
         const both = [(await receive(1))!, (await receive(1))!];
         expect(both.map(({ lines }) => lines.toArray())).toEqual([[receipt('a')], [receipt('b')]]);
         for (const delivery of swap ? both.toReversed() : both) delivery.nack();
@@ -103,23 +108,24 @@ export function describeTransport(name: string, makeHarness: () => TransportHarn
     });
 
     it('gives positions that grow by the number of events', async () => {
-      await publisher.publish([receipt('a'), receipt('b')]);
+      await publisher.publish(EventLines.of([receipt('a'), receipt('b')]));
       const first = (await receive())!;
       await first.ack();
-      await publisher.publish([receipt('c')]);
+      await publisher.publish(EventLines.of([receipt('c')]));
       const second = (await receive())!;
       expect(second.position).toEqual({ source: first.position.source, end: first.position.end + 1 });
       await second.ack();
     });
 
     it('stops adding records at eventsMax', async () => {
-      for (let index = 0; index < 10; index += 1) await publisher.publish([receipt(String(index))]);
+      for (let index = 0; index < 10; index += 1)
+        await publisher.publish(EventLines.of([receipt(String(index))]));
       expect((await receive(3))?.lines.count).toBe(3);
       expect((await receive(100))?.lines.count).toBe(7);
     });
 
     it('counts what waits', async () => {
-      await publisher.publish([receipt('a'), receipt('b')]);
+      await publisher.publish(EventLines.of([receipt('a'), receipt('b')]));
       expect(publisher.stats()).toMatchObject({ events: 2, waiting: 0 });
       expect(publisher.stats().bytes).toBeGreaterThan(0);
       expect(source.stats()).toMatchObject({ oldestReceivedAtUs: 5 });
@@ -131,41 +137,43 @@ export function describeTransport(name: string, makeHarness: () => TransportHarn
       let taken = 0;
       const fill = async () => {
         for (let index = 0; index < 100; index += 1) {
-          await publisher.publish([receipt(String(index), 100_000)]);
+          await publisher.publish(EventLines.of([receipt(String(index), 100_000)]));
           taken += 1;
         }
       };
       await expect(fill()).rejects.toMatchObject({ name: 'StoreError', code: 'unavailable' });
       expect(taken).toBeGreaterThan(10);
       expect(await drain()).toHaveLength(taken);
-      await publisher.publish([receipt('again')]);
+      await publisher.publish(EventLines.of([receipt('again')]));
       expect(await drain()).toEqual([receipt('again')]);
     });
 
     it('settles every promise before close() resolves, and rejects later ones with closed', async () => {
       let settled = 0;
       const promises = Array.from({ length: 50 }, () =>
-        publisher.publish([receipt('x')]).finally(() => (settled += 1)),
+        publisher.publish(EventLines.of([receipt('x')])).finally(() => (settled += 1)),
       );
       await publisher.close();
       expect(settled).toBe(50);
       await Promise.all(promises);
-      await expect(publisher.publish([receipt('y')])).rejects.toMatchObject({ code: 'closed' });
+      await expect(publisher.publish(EventLines.of([receipt('y')]))).rejects.toMatchObject({
+        code: 'closed',
+      });
       await publisher.close();
     });
 
     it('finds what it took when it is opened again, and goes on behind it', async ({ skip }) => {
       skip(!harness.durable, `${name} is not durable`);
-      await publisher.publish([receipt('a'), receipt('b')]);
+      await publisher.publish(EventLines.of([receipt('a'), receipt('b')]));
       await close();
       await open();
-      await publisher.publish([receipt('c')]);
+      await publisher.publish(EventLines.of([receipt('c')]));
       const delivery = (await receive())!;
       expect(delivery.lines.toArray()).toEqual([receipt('a'), receipt('b'), receipt('c')]);
       await delivery.ack();
       await close();
       await open();
-      await publisher.publish([receipt('d')]);
+      await publisher.publish(EventLines.of([receipt('d')]));
       const next = (await receive())!;
       expect(next.position.end).toBe(delivery.position.end + 1);
       await next.ack();
@@ -173,9 +181,9 @@ export function describeTransport(name: string, makeHarness: () => TransportHarn
 
     it('does not hand out what the warehouse holds already', async ({ skip }) => {
       skip(!harness.durable, `${name} is not durable`);
-      await publisher.publish([receipt('a')]);
+      await publisher.publish(EventLines.of([receipt('a')]));
       const { position } = (await receive())!;
-      await publisher.publish([receipt('b')]);
+      await publisher.publish(EventLines.of([receipt('b')]));
       await close();
       ({ publisher, source } = harness.make());
       await publisher.open();

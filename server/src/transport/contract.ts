@@ -1,4 +1,3 @@
-import type { EventLine } from '../event/line.ts';
 import type { EventLines } from '../event/lines.ts';
 import type { Position } from '../event/position.ts';
 
@@ -28,7 +27,8 @@ export interface PublisherStats {
  * `timeout`: then some or all of it may be, and only sending it again with the same event ids is safe.
  *
  * It may be called many times concurrently; commits are shared. It tries again by itself only within its deadline, where
- * it has one and the fault is one that passes. It never blocks the thread for longer than it takes to copy the lines. The lines belong to the publisher until it settles.
+ * it has one and the fault is one that passes. It never blocks the thread for longer than it takes to copy the lines. The lines travel as bytes and belong to the
+ * publisher until it settles; nobody writes to them afterwards.
  * Errors: `StoreError` with `unavailable` (full, or the disk is), `too-large`, `timeout`, `closed`.
  *
  * `close` waits for every promise given out to settle, then releases the store. Afterwards `publish`
@@ -38,7 +38,7 @@ export interface Publisher {
   readonly name: string;
   readonly limits: PublisherLimits;
   open(): Promise<void>;
-  publish(lines: readonly EventLine[], options?: { signal?: AbortSignal }): Promise<void>;
+  publish(lines: EventLines, options?: { signal?: AbortSignal }): Promise<void>;
   stats(): PublisherStats;
   close(): Promise<void>;
 }

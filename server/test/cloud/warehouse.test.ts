@@ -1,5 +1,6 @@
 import { PubsubPublisher } from '../../src/transport/pubsub/publisher.ts';
 import { bigqueryOptions, pubsubOptions } from '../../src/drivers.ts';
+import { EventLines } from '../../src/event/lines.ts';
 import { BigqueryWarehouse } from '../../src/warehouse/bigquery/warehouse.ts';
 import { describeWarehouse } from '../../src/warehouse/conformance.ts';
 import { describeWith } from './engines/engines.ts';
@@ -23,7 +24,7 @@ describeWith(['pstest', 'bqemulator'], 'BigQuery', () => {
       deliver: async (lines) => {
         const publisher = new PubsubPublisher(pubsubOptions(google.config));
         await publisher.open();
-        await publisher.publish(lines);
+        await publisher.publish(EventLines.of(lines));
         await publisher.close();
         await google.delivered();
       },

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { Loader } from '../../src/delivery/loader.ts';
 import { encodeLine } from '../../src/event/line.ts';
+import { EventLines } from '../../src/event/lines.ts';
 import { MemoryTransport } from '../../src/transport/memory/memory.ts';
 import type { DeadLetter } from '../../src/warehouse/contract.ts';
 import { DuckdbWarehouse } from '../../src/warehouse/duckdb/warehouse.ts';
@@ -49,7 +50,7 @@ it('gives up only the lines that DuckDB rejects, each with its reason, and count
   await warehouse.open();
   const transport = new MemoryTransport({ waitingMax: 100, bytesMax: 2 ** 26 });
   await transport.open();
-  for (let from = 0; from < lines.length; from += 97) await transport.publish(lines.slice(from, from + 97));
+  for (const piece of EventLines.of(lines).pieces(97)) await transport.publish(piece);
 
   const failures: string[] = [];
   let seen = 0;

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { EventLines } from '../../event/lines.ts';
 import { CONFORMANCE_LIMITS, describeTransport } from '../conformance.ts';
 import type { PublisherLimits } from '../contract.ts';
 import { LmdbPublisher } from './publisher.ts';
@@ -32,9 +33,11 @@ describe('LmdbPublisher', () => {
     const directory = temporary();
     const publisher = publisherOn(directory, { waitingMax: 2, bytesMax: 1e9 });
     await publisher.open();
-    const results = await Promise.allSettled(['a', 'b', 'c'].map((line) => publisher.publish([line])));
+    const results = await Promise.allSettled(
+      ['a', 'b', 'c'].map((line) => publisher.publish(EventLines.of([line]))),
+    );
     expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected']);
-    await publisher.publish(['d']);
+    await publisher.publish(EventLines.of(['d']));
     await publisher.close();
     rmSync(directory, { recursive: true });
   });
@@ -44,9 +47,9 @@ describe('LmdbPublisher', () => {
     let free = 500_000;
     const publisher = publisherOn(directory, CONFORMANCE_LIMITS, () => free);
     await publisher.open();
-    await expect(publisher.publish(['a'])).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(publisher.publish(EventLines.of(['a']))).rejects.toMatchObject({ code: 'unavailable' });
     free = 2_000_000;
-    await publisher.publish(['a']);
+    await publisher.publish(EventLines.of(['a']));
     await publisher.close();
     rmSync(directory, { recursive: true });
   });
@@ -57,7 +60,7 @@ describe('LmdbSource', () => {
     const directory = temporary();
     const publisher = publisherOn(directory);
     await publisher.open();
-    for (const line of ['{"n":0}', '{"n":1}', '{"n":2}']) await publisher.publish([line]);
+    for (const line of ['{"n":0}', '{"n":1}', '{"n":2}']) await publisher.publish(EventLines.of([line]));
     const store = openJournalStore(directory, CONFORMANCE_LIMITS.bytesMax);
     const record = Buffer.from(store.records.getBinary(1)!);
     record[6]! ^= 1;
@@ -93,7 +96,7 @@ describe('the journal', () => {
         for (const step of steps) {
           if (step === 'publish') {
             const lines = Array.from({ length: 1 + (made % 3) }, () => `{"n":${(made += 1)}}`);
-            await publisher.publish(lines);
+            await publisher.publish(EventLines.of(lines));
             model.push(...lines);
           } else if (step === 'reopen') {
             await publisher.close();

@@ -1,5 +1,4 @@
-import type { EventLine } from '../../event/line.ts';
-import { countLines } from '../../event/lines.ts';
+import { countLines, type EventLines } from '../../event/lines.ts';
 import { StoreError } from '../../event/store-error.ts';
 import type { Publisher, PublisherLimits, PublisherStats } from '../contract.ts';
 import {
@@ -35,10 +34,8 @@ const RECORD_BYTES_MAX = 256 * 1_024;
 
 /** A batch that waits for its commit. */
 interface Waiting {
-  /** Its lines, joined by \n. */
-  readonly text: string;
-  readonly events: number;
-  /** Of the text, and one for what joins it to the next. */
+  readonly lines: EventLines;
+  /** Of the lines, each with what joins it to the next. */
   readonly bytes: number;
   readonly resolve: () => void;
   readonly reject: (error: StoreError) => void;
@@ -77,7 +74,7 @@ export class LmdbPublisher implements Publisher {
     return Promise.resolve();
   }
 
-  publish(lines: readonly EventLine[]): Promise<void> {
+  publish(lines: EventLines): Promise<void> {
     const store = this.#store;
     if (store === undefined) return Promise.reject(new StoreError('closed', 'journal: closed'));
     if (this.#waiting >= this.limits.waitingMax) {
@@ -85,12 +82,11 @@ export class LmdbPublisher implements Publisher {
         new StoreError('unavailable', `journal: ${this.#waiting} requests are waiting already`),
       );
     }
-    const text = lines.length === 1 ? lines[0]! : lines.join('\n');
-    const bytes = Buffer.byteLength(text) + 1;
+    const bytes = lines.chunks.reduce((sum, chunk) => sum + chunk.length + 1, 0);
     this.#checkFill(store, bytes);
     if (this.#full !== undefined) return Promise.reject(new StoreError('unavailable', this.#full));
     return new Promise((resolve, reject) => {
-      this.#queue.push({ text, events: lines.length, bytes, resolve, reject });
+      this.#queue.push({ lines, bytes, resolve, reject });
       this.#waiting += 1;
       this.#waitingBytes += bytes;
       if (this.#committing) return;
@@ -113,10 +109,10 @@ export class LmdbPublisher implements Publisher {
   /** Writes the batches as one record, and settles them once it is durable or has failed. */
   async #commit(store: JournalStore, batches: readonly Waiting[]): Promise<void> {
     const key = this.#nextKey;
-    for (const { events } of batches) this.#nextKey += events;
+    for (const { lines } of batches) this.#nextKey += lines.count;
     let failure: StoreError | undefined;
     try {
-      if (!(await store.records.put(key, encodeRecord(batches.map(({ text }) => text)))))
+      if (!(await store.records.put(key, encodeRecord(batches.flatMap(({ lines }) => lines.chunks)))))
         throw new Error('the put was not applied');
     } catch (error) {
       this.#bytesUntilCheck = 0;

@@ -29,6 +29,8 @@ import { StoreError } from '../../event/store-error.ts';
 /** Bytes of a record before its payload. */
 export const CRC_BYTES = 4;
 
+const NEWLINE = 10;
+
 /** Zeros written at a time. */
 const ZEROS = Buffer.alloc(256 * 1_024);
 
@@ -124,11 +126,16 @@ function isDiskFull(error: unknown): boolean {
   return ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(String((error as NodeJS.ErrnoException).code));
 }
 
-/** Lines, or texts of several lines each, → a record's value. */
-export function encodeRecord(texts: readonly string[]): Buffer {
-  const text = texts.length === 1 ? texts[0]! : texts.join('\n');
-  const record = Buffer.allocUnsafe(CRC_BYTES + Buffer.byteLength(text));
-  record.write(text, CRC_BYTES, 'utf8');
+/** Chunks of lines → a record's value. */
+export function encodeRecord(chunks: readonly Uint8Array[]): Buffer {
+  const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0) + chunks.length - 1;
+  const record = Buffer.allocUnsafe(CRC_BYTES + bytes);
+  let at = CRC_BYTES;
+  for (const chunk of chunks) {
+    if (at > CRC_BYTES) record[at++] = NEWLINE;
+    record.set(chunk, at);
+    at += chunk.length;
+  }
   record.writeUInt32BE(crc32(record.subarray(CRC_BYTES)), 0);
   return record;
 }

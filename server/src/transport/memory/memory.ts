@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { EventLine } from '../../event/line.ts';
-import { EventLines } from '../../event/lines.ts';
+import { EventLines, firstLine } from '../../event/lines.ts';
 import type { Position } from '../../event/position.ts';
 import { StoreError } from '../../event/store-error.ts';
 import type {
@@ -20,8 +19,7 @@ export class MemoryTransport implements Publisher, Source {
   readonly name = 'memory';
   readonly limits: PublisherLimits;
   readonly #source = randomUUID();
-  readonly #queue: { readonly end: number; readonly lines: readonly EventLine[]; readonly bytes: number }[] =
-    [];
+  readonly #queue: { readonly end: number; readonly lines: EventLines; readonly bytes: number }[] = [];
   #end = 0;
   #next = 0;
   #open = false;
@@ -36,13 +34,13 @@ export class MemoryTransport implements Publisher, Source {
     return Promise.resolve();
   }
 
-  publish(lines: readonly EventLine[]): Promise<void> {
+  publish(lines: EventLines): Promise<void> {
     if (!this.#open) return Promise.reject(new StoreError('closed', 'memory: closed'));
-    const bytes = Buffer.byteLength(lines.join('\n'));
+    const bytes = lines.chunks.reduce((sum, chunk) => sum + chunk.length, 0);
     if (this.stats().bytes + bytes > this.limits.bytesMax) {
       return Promise.reject(new StoreError('unavailable', 'memory: full'));
     }
-    this.#end += lines.length;
+    this.#end += lines.count;
     this.#queue.push({ end: this.#end, lines, bytes });
     return Promise.resolve();
   }
@@ -50,20 +48,22 @@ export class MemoryTransport implements Publisher, Source {
   async receive(options: ReceiveOptions): Promise<Delivery | undefined> {
     await Promise.resolve();
     if (!this.#open) throw new StoreError('closed', 'memory: closed');
-    const lines: EventLine[] = [];
+    const chunks: Uint8Array[] = [];
+    let count = 0;
     const from = this.#next;
     let bytes = 0;
     for (const record of this.#queue) {
       if (record.end <= this.#next) continue;
-      lines.push(...record.lines);
+      chunks.push(...record.lines.chunks);
+      count += record.lines.count;
       bytes += record.bytes;
       this.#next = record.end;
-      if (lines.length >= options.eventsMax || bytes >= options.bytesMax) break;
+      if (count >= options.eventsMax || bytes >= options.bytesMax) break;
     }
-    if (lines.length === 0) return undefined;
+    if (count === 0) return undefined;
     const end = this.#next;
     return {
-      lines: EventLines.of(lines),
+      lines: new EventLines(chunks, count),
       damaged: [],
       position: { source: this.#source, end },
       ack: () => Promise.resolve(this.#drop(end)),
@@ -79,12 +79,12 @@ export class MemoryTransport implements Publisher, Source {
 
   stats(): PublisherStats & { oldestReceivedAtUs?: number } {
     const bytes = this.#queue.reduce((sum, record) => sum + record.bytes, 0);
-    const events = this.#queue.reduce((sum, record) => sum + record.lines.length, 0);
-    const first = this.#queue[0]?.lines[0];
+    const events = this.#queue.reduce((sum, record) => sum + record.lines.count, 0);
+    const first = this.#queue[0]?.lines.chunks[0];
     const oldest =
       first === undefined
         ? {}
-        : { oldestReceivedAtUs: (JSON.parse(first) as { received_at: number }).received_at };
+        : { oldestReceivedAtUs: (JSON.parse(firstLine(first)) as { received_at: number }).received_at };
     return { events, bytes, waiting: 0, ...oldest };
   }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { encodeLine } from '../../event/line.ts';
 import { EVENT_EXAMPLE } from '../../event/schema.ts';
+import { EventLines } from '../../event/lines.ts';
 import type { PubsubClient, PubsubMessage } from './client.ts';
 import { PUBSUB_ERRORS, pubsubError } from './errors.ts';
 import { PubsubPublisher } from './publisher.ts';
@@ -47,7 +48,7 @@ describe('PubsubPublisher', () => {
   it('resolves when every event of the batch is acknowledged, not before', async () => {
     const { publisher, answers } = await opened();
     let done = false;
-    const published = publisher.publish([LINE, LINE]).then(() => (done = true));
+    const published = publisher.publish(EventLines.of([LINE, LINE])).then(() => (done = true));
     answers[0]!(null);
     await Promise.resolve();
     expect(done).toBe(false);
@@ -63,18 +64,18 @@ describe('PubsubPublisher', () => {
     ['bytes', { bytesMax: 10 }],
   ])('refuses beyond its limit of %s, at once, and goes on when there is room', async (_, limits) => {
     const { publisher, answers } = await opened(limits);
-    const first = publisher.publish([LINE, LINE]);
-    await expect(publisher.publish([LINE])).rejects.toMatchObject({ code: 'unavailable' });
+    const first = publisher.publish(EventLines.of([LINE, LINE]));
+    await expect(publisher.publish(EventLines.of([LINE]))).rejects.toMatchObject({ code: 'unavailable' });
     for (const answer of answers.splice(0)) answer(null);
     await first;
-    const second = publisher.publish([LINE]);
+    const second = publisher.publish(EventLines.of([LINE]));
     for (const answer of answers) answer(null);
     await second;
   });
 
   it('says that the outcome is unknown when nothing comes back, and counts the events until it does', async () => {
     const { publisher, answers } = await opened();
-    await expect(publisher.publish([LINE])).rejects.toMatchObject({ code: 'timeout' });
+    await expect(publisher.publish(EventLines.of([LINE]))).rejects.toMatchObject({ code: 'timeout' });
     expect(publisher.stats()).toMatchObject({ events: 1 });
     answers[0]!(null);
     await expect.poll(() => publisher.stats().events).toBe(0);
@@ -82,7 +83,7 @@ describe('PubsubPublisher', () => {
 
   it('says that the outcome is unknown when a part of the batch failed, whatever the reason', async () => {
     const { publisher, answers } = await opened();
-    const published = publisher.publish([LINE, LINE]);
+    const published = publisher.publish(EventLines.of([LINE, LINE]));
     answers[0]!(null);
     answers[1]!(broken(7));
     await expect(published).rejects.toMatchObject({ code: 'timeout' });
@@ -94,7 +95,7 @@ describe('PubsubPublisher', () => {
       [4, 8],
     ]) {
       const { publisher, answers } = await opened();
-      const published = publisher.publish([LINE, LINE]);
+      const published = publisher.publish(EventLines.of([LINE, LINE]));
       for (const [index, code] of codes.entries()) answers[index]!(broken(code));
       await expect(published).rejects.toMatchObject({ code: 'timeout' });
     }
@@ -102,13 +103,13 @@ describe('PubsubPublisher', () => {
 
   it('tries again what failed in passing, that alone, and remembers that it may be stored', async () => {
     const { publisher, answers } = await opened({ timeoutMs: 5_000 });
-    const published = publisher.publish([LINE, LINE]);
+    const published = publisher.publish(EventLines.of([LINE, LINE]));
     answers[0]!(null);
     answers[1]!(broken(14));
     await expect.poll(() => answers.length).toBe(3);
     answers[2]!(null);
     await published;
-    const unsure = publisher.publish([LINE]);
+    const unsure = publisher.publish(EventLines.of([LINE]));
     answers[3]!(broken(14));
     await expect.poll(() => answers.length).toBe(5);
     answers[4]!(broken(7));
@@ -117,7 +118,7 @@ describe('PubsubPublisher', () => {
 
   it('closes in bounded time also when the broker never answers', async () => {
     const { publisher } = await opened();
-    const published = publisher.publish([LINE]);
+    const published = publisher.publish(EventLines.of([LINE]));
     const closed = publisher.close();
     await expect(published).rejects.toMatchObject({ code: 'timeout' });
     await closed;
@@ -137,9 +138,11 @@ describe('PubsubPublisher', () => {
   it('settles every promise before close() resolves, and rejects later ones with closed', async () => {
     const { publisher, answers } = await opened();
     let settled = 0;
-    const published = [1, 2, 3].map(() => publisher.publish([LINE]).finally(() => (settled += 1)));
+    const published = [1, 2, 3].map(() =>
+      publisher.publish(EventLines.of([LINE])).finally(() => (settled += 1)),
+    );
     const closed = publisher.close().then(() => settled);
-    await expect(publisher.publish([LINE])).rejects.toMatchObject({ code: 'closed' });
+    await expect(publisher.publish(EventLines.of([LINE]))).rejects.toMatchObject({ code: 'closed' });
     for (const answer of answers) answer(null);
     await Promise.all(published);
     expect(await closed).toBe(3);
@@ -148,7 +151,9 @@ describe('PubsubPublisher', () => {
 
   it('sends nothing of a batch that has a line which is no event', async () => {
     const { publisher, answers } = await opened();
-    await expect(publisher.publish([LINE, 'nope'])).rejects.toMatchObject({ code: 'rejected' });
+    await expect(publisher.publish(EventLines.of([LINE, 'nope']))).rejects.toMatchObject({
+      code: 'rejected',
+    });
     expect(answers).toHaveLength(0);
     expect(publisher.stats()).toEqual({ events: 0, bytes: 0, waiting: 0 });
   });

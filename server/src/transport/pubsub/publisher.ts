@@ -1,4 +1,4 @@
-import type { EventLine } from '../../event/line.ts';
+import type { EventLines } from '../../event/lines.ts';
 import { StoreError } from '../../event/store-error.ts';
 import type { ForwardingPublisher, PublisherLimits, PublisherStats } from '../contract.ts';
 import {
@@ -84,10 +84,10 @@ export class PubsubPublisher implements ForwardingPublisher {
     return Promise.resolve();
   }
 
-  async publish(lines: readonly EventLine[]): Promise<void> {
+  async publish(lines: EventLines): Promise<void> {
     const { topic } = this.#use();
-    this.#admit(lines.length);
-    const messages = lines.map((line) => ({ data: encodeMessage(line) }));
+    this.#admit(lines.count);
+    const messages = lines.toArray().map((line) => ({ data: encodeMessage(line) }));
     await this.#send(topic, messages);
   }
 
