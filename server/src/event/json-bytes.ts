@@ -1,6 +1,6 @@
 /*
  * JSON as bytes of valid UTF-8: where a piece of it ends. Nothing is parsed and no string is made. The functions never
- * read a value that `JSON.parse` would not read, apart from `valueEnd`, which only counts brackets.
+ * read a value that `JSON.parse` would not read, apart from `valueEnd` and `stringEnd`, which only look for the end.
  */
 
 export const NEWLINE = 10;
@@ -96,7 +96,8 @@ export function valueEnd(bytes: Uint8Array, from: number): number {
   return depth > 0 ? -1 : bytes.length;
 }
 
-function stringEnd(bytes: Uint8Array, from: number): number {
+/** The closing quote of a string whose content begins here, or -1 when it has none; it may hold anything. */
+export function stringEnd(bytes: Uint8Array, from: number): number {
   for (let at = from; at < bytes.length; at += 1) {
     if (bytes[at] === QUOTE) return at;
     if (bytes[at] === BACKSLASH) at += 1;

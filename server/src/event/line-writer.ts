@@ -67,7 +67,7 @@ export class LineWriter {
     this.#room(eventBytes + this.#receipt.length + AROUND_BYTES);
     this.#put(ID);
     if (event.has(EVENT_ID)) {
-      this.#copy(bytes, event.starts[EVENT_ID]!, event.ends[EVENT_ID]!);
+      this.#string(bytes, event, EVENT_ID);
       this.#put(GIVEN);
     } else {
       this.#at = this.#ids!.write(this.#nowMs, this.#out, this.#at);
@@ -78,13 +78,12 @@ export class LineWriter {
     for (let field = EVENT_NAME; field < STRINGS; field += 1) {
       if (!event.has(field)) continue;
       this.#put(BEFORE[field]!);
-      this.#copy(bytes, event.starts[field]!, event.ends[field]!);
+      this.#string(bytes, event, field);
       this.#out[this.#at++] = QUOTE;
     }
     if (event.has(PROPERTIES)) {
       this.#put(BEFORE[PROPERTIES]!);
-      if (event.spaced) this.#compact(bytes, event.starts[PROPERTIES]!, event.ends[PROPERTIES]!);
-      else this.#copy(bytes, event.starts[PROPERTIES]!, event.ends[PROPERTIES]!);
+      this.#properties(bytes, event);
     }
     this.#out[this.#at++] = CLOSE_OBJECT;
   }
@@ -109,6 +108,29 @@ export class LineWriter {
   #put(piece: Uint8Array): void {
     this.#out.set(piece, this.#at);
     this.#at += piece.length;
+  }
+
+  /** The content of a string. As `JSON.stringify` writes it, it is never longer than it was sent. */
+  #string(bytes: Buffer, event: EventScan, field: number): void {
+    if ((event.escaped & (1 << field)) === 0) {
+      this.#copy(bytes, event.starts[field]!, event.ends[field]!);
+    } else {
+      const text = JSON.stringify(event.texts[field]).slice(1, -1);
+      this.#at += this.#out.write(text, this.#at, 'utf8');
+    }
+  }
+
+  #properties(bytes: Buffer, { starts, ends, spaced, propertiesEscaped }: EventScan): void {
+    const from = starts[PROPERTIES]!;
+    const end = ends[PROPERTIES]!;
+    if (propertiesEscaped) {
+      const text = JSON.stringify(JSON.parse(bytes.toString('utf8', from, end)));
+      this.#at += this.#out.write(text, this.#at, 'utf8');
+    } else if (spaced) {
+      this.#compact(bytes, from, end);
+    } else {
+      this.#copy(bytes, from, end);
+    }
   }
 
   /** Short pieces by hand: a call costs as much as some thirty bytes. */

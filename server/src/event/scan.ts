@@ -11,6 +11,7 @@ import {
   plainNumberEnd,
   plainStringEnd,
   QUOTE,
+  stringEnd,
 } from './json-bytes.ts';
 import type { TimeWindow } from './check.ts';
 import { EVENT_LIMITS } from './limits.ts';
@@ -18,11 +19,11 @@ import { microseconds } from './line.ts';
 import { EVENT_SCHEMA } from './schema.ts';
 
 /*
- * The short way from an event's JSON to its line: most events are plain, which means that every value can be
- * copied into the line as it stands. This finds out whether one is, and where its values lie, without parsing it. It
- * says yes only where parsing, the schema, `check.ts` and `line.ts` would together take the event and write the same
- * bytes, and leaves every other, good or bad, to them: an escape in a string, a number written in another way, a text
- * that may be too long, a field twice. A test holds the two ways together.
+ * The short way from an event's JSON to its line: most events are plain, which means that their values can be
+ * copied into the line as they stand. This finds out whether one is, and where its values lie, without parsing it; only
+ * strings with escapes are parsed, each by itself. It says yes only where parsing, the schema, `check.ts` and `line.ts`
+ * would together take the event and write the same bytes, and leaves every other, good or bad, to them: a number
+ * written in another way, a text that may be too long, a field twice. A test holds the two ways together.
  */
 
 /** Fields by number, in the order of the line; the first seven are its strings. */
@@ -82,8 +83,12 @@ export class EventScan {
   /** A bit for each field that is there. */
   seen = 0;
   timeUs = 0;
-  /** Whether there is white space between the tokens of properties. */
+  /** The same for the strings that hold an escape, whose texts follow. */
+  escaped = 0;
+  readonly texts: string[] = FIELD_NAMES.map(() => '');
+  /** Whether there is white space between the tokens of properties, and whether their strings hold an escape. */
   spaced = false;
+  propertiesEscaped = false;
   /** The fields of the last event in the order in which it had them: the next one is likely to have the same. */
   readonly #order = new Int8Array(FIELD_NAMES.length);
   #window: TimeWindow = { fromS: 0, toS: 0 };
@@ -104,6 +109,7 @@ export class EventScan {
   /** Where the event ends that begins here, if it is plain; otherwise -1. The bytes must be valid UTF-8. */
   read(bytes: Buffer, from: number): number {
     this.seen = 0;
+    this.escaped = 0;
     if (bytes[from] !== OPEN_OBJECT) return -1;
     let at = from;
     let place = 0;
@@ -139,12 +145,23 @@ export class EventScan {
     if (field === PROPERTIES) return this.#properties(bytes, from);
     if (bytes[from] !== QUOTE) return -1;
     if (field === TYPE) return equals(bytes, from + 1, TYPE_VALUE) ? from + 1 + TYPE_VALUE.length : -1;
-    const end = plainStringEnd(bytes, from + 1);
+    const plainEnd = plainStringEnd(bytes, from + 1);
+    const end = plainEnd === -1 ? this.#escapedEnd(field, bytes, from + 1) : plainEnd;
     const length = end - from - 1;
     if (length < BYTES_MIN[field]! || length > BYTES_MAX[field]!) return -1;
     this.starts[field] = from + 1;
     this.ends[field] = end;
     return end + 1;
+  }
+
+  /** The closing quote of a string that holds an escape, or -1. */
+  #escapedEnd(field: number, bytes: Buffer, from: number): number {
+    const end = stringEnd(bytes, from);
+    const text = end - from > BYTES_MAX[field]! ? undefined : goodText(bytes, from, end);
+    if (text === undefined) return -1;
+    this.escaped |= 1 << field;
+    this.texts[field] = text;
+    return end;
   }
 
   #time(bytes: Buffer, from: number): number {
@@ -160,6 +177,7 @@ export class EventScan {
     this.#keys = 0;
     this.#hashed = 0;
     this.spaced = false;
+    this.propertiesEscaped = false;
     const end = bytes[from] === OPEN_OBJECT ? this.#object(bytes, from, 1) : -1;
     if (end - from > EVENT_LIMITS.propertiesBytesMax) return -1;
     this.starts[PROPERTIES] = from;
@@ -210,14 +228,20 @@ export class EventScan {
   /** A value within properties, at the given level. */
   #inner(bytes: Buffer, from: number, depth: number): number {
     const byte = bytes[from];
-    if (byte === QUOTE) {
-      const end = plainStringEnd(bytes, from + 1);
-      return end === -1 ? -1 : end + 1;
-    }
+    if (byte === QUOTE) return this.#innerString(bytes, from + 1);
     if (byte === OPEN_OBJECT) return this.#object(bytes, from, depth + 1);
     if (byte === OPEN_ARRAY) return this.#array(bytes, from, depth + 1);
     const end = literalEnd(bytes, from);
     return end === -1 ? plainNumberEnd(bytes, from) : end;
+  }
+
+  #innerString(bytes: Buffer, from: number): number {
+    const plainEnd = plainStringEnd(bytes, from);
+    if (plainEnd !== -1) return plainEnd + 1;
+    const end = stringEnd(bytes, from);
+    if (goodText(bytes, from, end) === undefined) return -1;
+    this.propertiesEscaped = true;
+    return end + 1;
   }
 
   #array(bytes: Buffer, from: number, depth: number): number {
@@ -232,6 +256,17 @@ export class EventScan {
       at = this.#blankEnd(bytes, at + 1);
     }
     return bytes[at] === CLOSE_ARRAY ? at + 1 : -1;
+  }
+}
+
+/** The text of a string whose content lies there, where it is one that may be stored. */
+function goodText(bytes: Buffer, from: number, end: number): string | undefined {
+  if (end === -1) return undefined;
+  try {
+    const text = JSON.parse(bytes.toString('utf8', from - 1, end + 1)) as string;
+    return text.isWellFormed() && !text.includes('\u0000') ? text : undefined;
+  } catch {
+    return undefined;
   }
 }
 
