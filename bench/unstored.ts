@@ -1,8 +1,10 @@
 import { createServer } from 'node:http';
-import { randomUUIDv7 } from 'node:crypto';
+import { randomFillSync } from 'node:crypto';
 import { Keys } from '../server/src/access/keys.ts';
+import { EventIds } from '../server/src/event/ids.ts';
 import { problemAnswer, toProblem } from '../server/src/http/problem-reply.ts';
 import { BodyBudget } from '../server/src/ingest/body.ts';
+import { Encoder } from '../server/src/ingest/encoder.ts';
 import { Ingest } from '../server/src/ingest/ingest.ts';
 import { ingestLane } from '../server/src/ingest/lane.ts';
 import { ingestWays } from '../server/src/ingest/ways.ts';
@@ -26,11 +28,11 @@ const ways = ingestWays({
       close: () => Promise.resolve(),
     },
     meter: { accepted: nothing, rejected: nothing, batch: nothing },
-    project: 'default',
+    encoder: new Encoder(
+      { project: 'default', eventTimeMinS: 946_684_800, eventTimeAheadS: 86_400 },
+      new EventIds((bytes) => randomFillSync(bytes)),
+    ),
     now: Date.now,
-    newEventId: () => randomUUIDv7(),
-    eventTimeMinS: 946_684_800,
-    eventTimeAheadS: 86_400,
   }),
 });
 const lane = ingestLane(

@@ -1,14 +1,16 @@
-import { randomUUIDv7 } from 'node:crypto';
+import { randomFillSync } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { DEFAULT_PROJECT, Keys } from './access/keys.ts';
 import type { Config } from './config.ts';
 import { alreadyRunning, AlreadyRunningError, ControlServer } from './control/server.ts';
 import { EngineThread } from './delivery/engine-thread.ts';
 import { dialectOf, engineOptions, transportOptions } from './drivers.ts';
+import { EventIds } from './event/ids.ts';
 import { StoreError } from './event/store-error.ts';
 import { readProblem } from './http/problems.ts';
 import { VERSION } from './http/version.ts';
 import { BodyBudget } from './ingest/body.ts';
+import { Encoder } from './ingest/encoder.ts';
 import { Ingest } from './ingest/ingest.ts';
 import type { ReportSource } from './reports/source.ts';
 import { Health } from './telemetry/health.ts';
@@ -68,11 +70,15 @@ export async function openParts(config: Config, log: Logger): Promise<Parts> {
     ingest: new Ingest({
       publisher,
       meter: metrics,
-      project: DEFAULT_PROJECT,
       now: Date.now,
-      newEventId: () => randomUUIDv7(),
-      eventTimeMinS: config.eventTimeMinS,
-      eventTimeAheadS: config.eventTimeAheadS,
+      encoder: new Encoder(
+        {
+          project: DEFAULT_PROJECT,
+          eventTimeMinS: config.eventTimeMinS,
+          eventTimeAheadS: config.eventTimeAheadS,
+        },
+        new EventIds((bytes) => randomFillSync(bytes)),
+      ),
     }),
     reports: reportSource(config, engine, metrics),
     url: '',

@@ -25,7 +25,11 @@ export const PROBLEMS = {
     'The body is not JSON',
     'Send one JSON value; the detail says where parsing stopped.',
   ),
-  'invalid-utf8': kind(400, 'The body is not UTF-8', 'Encode the body as UTF-8.'),
+  'invalid-utf8': kind(
+    400,
+    'The body is not UTF-8',
+    'Encode the body as UTF-8. Of an NDJSON batch only the lines that are not are rejected.',
+  ),
   'invalid-encoding': kind(400, 'The body cannot be decompressed', 'Send what Content-Encoding says, whole.'),
   'invalid-event': kind(400, 'The event is not valid', 'Correct the fields in errors; nothing was stored.'),
   'invalid-batch': kind(

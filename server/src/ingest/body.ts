@@ -1,4 +1,3 @@
-import { isUtf8 } from 'node:buffer';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable, Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createZstdDecompress } from 'node:zlib';
@@ -46,38 +45,33 @@ const DECOMPRESSORS: Readonly<Record<string, () => Transform>> = {
 };
 
 /**
- * Reads a request's body into one text, decompressing it. Limits hold while it streams: a body that is too
+ * Reads a request's body as a whole, decompressing it. Limits hold while it streams: a body that is too
  * large is refused at the first byte beyond, a compressed one likewise, and nothing more of it is read.
- * @throws Problem body-too-large, unsupported-encoding, invalid-encoding, invalid-utf8, server-busy
+ * @throws Problem body-too-large, unsupported-encoding, invalid-encoding, server-busy
  */
 export async function readBody(
   stream: Readable,
   headers: IncomingHttpHeaders,
   options: ReadBodyOptions,
-): Promise<string> {
+): Promise<Buffer> {
   const { bytesMax } = options;
   const declared = Number(headers['content-length'] ?? 0);
   if (declared > bytesMax) throw tooLarge(bytesMax);
   const encoding = (headers['content-encoding'] ?? 'identity').trim().toLowerCase();
-  if (encoding === 'identity' || encoding === '') return text(await collect(stream, options).catch(cutOff));
+  if (encoding === 'identity' || encoding === '') return collect(stream, options).catch(cutOff);
   const make = Object.hasOwn(DECOMPRESSORS, encoding) ? DECOMPRESSORS[encoding] : undefined;
   if (make === undefined) {
     throw new Problem('unsupported-encoding', `Content-Encoding must be gzip, br or zstd, or absent`, {
       headers: { 'accept-encoding': 'gzip, br, zstd' },
     });
   }
-  return text(await collectDecompressed(stream, make(), options));
+  return collectDecompressed(stream, make(), options);
 }
 
 /** What the connection itself says when it breaks. */
 function cutOff(error: unknown): never {
   if (error instanceof Problem) throw error;
   throw new Problem('bad-request', ENDED_EARLY, { cause: error });
-}
-
-function text(bytes: Buffer): string {
-  if (!isUtf8(bytes)) throw new Problem('invalid-utf8', 'the body is not valid UTF-8');
-  return bytes.toString('utf8');
 }
 
 function tooLarge(bytesMax: number): Problem {

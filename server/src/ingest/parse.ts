@@ -1,24 +1,24 @@
+import { NEWLINE } from '../event/json-bytes.ts';
 import { BATCH_LIMITS } from '../event/limits.ts';
 import { Problem } from '../http/problems.ts';
 import type { ChunkWatch } from './body.ts';
 
 /** A part of a batch: a JSON value, or why it is none. */
-export type BatchItem = { readonly value: unknown } | { readonly syntax: string };
+export type Part = { readonly value: unknown } | { readonly syntax: string };
 
 /** @throws Problem `invalid-json` */
 export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new Problem('invalid-json', syntaxDetail(error), { cause: error });
-  }
+  if (text === '') throw new Problem('invalid-json', 'the body is empty');
+  const part = parsePart(text);
+  if ('syntax' in part) throw new Problem('invalid-json', part.syntax);
+  return part.value;
 }
 
 /**
- * A JSON array → its items.
+ * A JSON array → its values.
  * @throws Problem invalid-json, empty-batch, too-many-events
  */
-export function parseArray(text: string): readonly BatchItem[] {
+export function parseArray(text: string): readonly unknown[] {
   const values = parseJson(text);
   if (!Array.isArray(values)) {
     throw new Problem(
@@ -28,33 +28,21 @@ export function parseArray(text: string): readonly BatchItem[] {
   }
   if (values.length > BATCH_LIMITS.eventsMax) throw tooManyEvents();
   if (values.length === 0) throw new Problem('empty-batch', 'the array has no events');
-  return values.map((value) => ({ value }));
+  return values;
 }
 
-/**
- * NDJSON → its items, one a line; blank lines are passed over and not counted.
- * @throws Problem empty-batch, too-many-events
- */
-export function parseNdjson(text: string): readonly BatchItem[] {
-  const items: BatchItem[] = [];
-  for (const line of text.split('\n')) {
-    if (line.trim() === '') continue;
-    if (items.length === BATCH_LIMITS.eventsMax) throw tooManyEvents();
-    items.push(parseLine(line));
-  }
-  if (items.length === 0) throw new Problem('empty-batch', 'the body has no lines');
-  return items;
-}
-
-function parseLine(line: string): BatchItem {
+export function parsePart(text: string): Part {
   try {
-    return { value: JSON.parse(line) };
+    return { value: JSON.parse(text) };
   } catch (error) {
     return { syntax: syntaxDetail(error) };
   }
 }
 
-const NEWLINE = 10;
+/** A body without the byte order mark that some programs write before UTF-8. */
+export function withoutMark(bytes: Buffer): Buffer {
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
+}
 
 /** Refuses an NDJSON body while it arrives, once it has more lines than a batch may have (blank ones apart). */
 export function watchLines(): ChunkWatch {
@@ -70,8 +58,12 @@ export function watchLines(): ChunkWatch {
   };
 }
 
-function tooManyEvents(): Problem {
+export function tooManyEvents(): Problem {
   return new Problem('too-many-events', `a batch must have at most ${BATCH_LIMITS.eventsMax} events`);
+}
+
+export function notUtf8(): Problem {
+  return new Problem('invalid-utf8', 'the body is not valid UTF-8');
 }
 
 /** V8 quotes the input in its message; clients get the reason without their own content. */

@@ -4,8 +4,7 @@ import { BATCH_LIMITS, EVENT_BYTES_MAX } from '../event/limits.ts';
 import { Problem } from '../http/problems.ts';
 import { type BodyBudget, readBody } from './body.ts';
 import type { BatchResult, Ingest } from './ingest.ts';
-import { parseArray, parseJson, parseNdjson, watchLines } from './parse.ts';
-import { hasEscapes } from './validator.ts';
+import { watchLines } from './parse.ts';
 
 export interface IngestWaysOptions {
   readonly ingest: Ingest;
@@ -34,24 +33,19 @@ const ACCEPTED_ONE: Answer = { status: 200, body: '{"accepted":1}' };
 export function ingestWays({ ingest, keys, budget }: IngestWaysOptions): ReadonlyMap<string, Take> {
   const { bytesMax } = BATCH_LIMITS;
 
-  const takeEvent = (text: string) => {
-    if (text === '') throw new Problem('invalid-json', 'the body is empty');
-    return ingest.event(parseJson(text), hasEscapes(text));
-  };
-
   const event: Take = async (request) => {
     keys.check('write', request.headers.authorization);
     mediaType(request, [JSON_TYPE]);
     const body = readBody(request, request.headers, { bytesMax: EVENT_BYTES_MAX, budget });
-    return body.then(takeEvent).then(() => ACCEPTED_ONE);
+    return body.then((bytes) => ingest.event(bytes)).then(() => ACCEPTED_ONE);
   };
 
   const events: Take = async (request) => {
     keys.check('write', request.headers.authorization);
-    const lines = mediaType(request, [JSON_TYPE, NDJSON_TYPE]) === NDJSON_TYPE;
-    const limits = lines ? { bytesMax, budget, watch: watchLines() } : { bytesMax, budget };
+    const ndjson = mediaType(request, [JSON_TYPE, NDJSON_TYPE]) === NDJSON_TYPE;
+    const limits = ndjson ? { bytesMax, budget, watch: watchLines() } : { bytesMax, budget };
     return readBody(request, request.headers, limits)
-      .then((text) => ingest.batch(lines ? parseNdjson(text) : parseArray(text), hasEscapes(text)))
+      .then((bytes) => ingest.batch(bytes, ndjson))
       .then(batchAnswer);
   };
 

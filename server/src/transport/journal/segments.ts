@@ -17,7 +17,7 @@ import { join } from 'node:path';
 /*
  * The journal's folder in the data directory: segments, files of records one after the other, each named after the position
  * of its first record. Records are only ever added, to the last segment, which is filled with zeros beforehand: writing
- * where the disk has given its room already needs one synchronous write and no change of the file's size. A new segment
+ * where the disk has given its room already is one synchronous write that changes nothing else. A new segment
  * begins when the last is full, after a write that failed, and at each start, so that nothing is ever written
  * behind bytes of which nobody knows. A segment is removed once all of its records are acknowledged.
  *
@@ -28,8 +28,8 @@ import { join } from 'node:path';
 /** The folder's name in the data directory. */
 export const JOURNAL_DIRECTORY = 'journal';
 
-/** The length to which a segment is filled with zeros. A record that is longer has a segment of its own length. */
-export const SEGMENT_BYTES = 4 * 1_024 * 1_024;
+/** The length of a segment. A record that is longer has one of its own length. */
+export const SEGMENT_BYTES = 8 * 1_024 * 1_024;
 
 /** A segment that is made ready before it is needed. */
 const NEXT_FILE = 'next';
@@ -50,32 +50,33 @@ export function segmentPath(directory: string, position: number): string {
   return join(directory, `${String(position).padStart(16, '0')}.log`);
 }
 
-/** Makes a segment ready: a file of zeros that the disk has really given. Throws the system's error, with nothing left behind. */
-export async function prepareSegment(directory: string, bytes: number): Promise<void> {
+/**
+ * Makes a segment ready, as a file without a name of its own, and opens it with these flags. `zeros`: the disk gives its room
+ * now. Throws the system's error, with nothing left behind.
+ */
+export async function prepareSegment(
+  directory: string,
+  { flags, zeros }: { readonly flags: number; readonly zeros: boolean },
+): Promise<number> {
   const path = join(directory, NEXT_FILE);
   const file = await open(path, 'w', 0o600);
   try {
-    for (let end = 0; end < bytes;) {
-      end += (await file.write(ZEROS, 0, Math.min(ZEROS.length, bytes - end), end)).bytesWritten;
-    }
+    const filled = zeros ? SEGMENT_BYTES : 0;
+    for (let end = 0; end < filled; end += ZEROS.length) await file.writeFile(ZEROS);
+    await file.truncate(SEGMENT_BYTES);
     await file.datasync();
+    return openSync(path, flags);
   } catch (error) {
-    await file.close();
     rmSync(path, { force: true });
     throw error;
+  } finally {
+    await file.close();
   }
-  await file.close();
 }
 
-/** Gives the prepared segment its name, for good. */
-export async function beginSegment(directory: string, position: number): Promise<void> {
-  await rename(join(directory, NEXT_FILE), segmentPath(directory, position));
-  const folder = await open(directory, constants.O_RDONLY);
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
+/** Gives the prepared segment its name. */
+export function nameSegment(directory: string, position: number): Promise<void> {
+  return rename(join(directory, NEXT_FILE), segmentPath(directory, position));
 }
 
 /** Gives the room of a prepared segment back. */

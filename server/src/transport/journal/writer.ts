@@ -1,11 +1,11 @@
-import { closeSync, constants, fdatasync, ftruncateSync, openSync, write } from 'node:fs';
+import { closeSync, constants, fdatasync, fsync, ftruncateSync, openSync, write } from 'node:fs';
 import { stat, truncate } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { readTail } from './reader.ts';
 import {
-  beginSegment,
   dropPrepared,
   listSegments,
+  nameSegment,
   openAcked,
   prepareSegment,
   SEGMENT_BYTES,
@@ -15,6 +15,10 @@ import {
 } from './segments.ts';
 
 const sync = promisify(fdatasync);
+const fsyncFile = promisify(fsync);
+
+/** A segment that lasted longer than this is followed by one of zeros, in milliseconds. */
+const ZEROS_PAY_MS = 500;
 
 /** Writes some of the bytes at a place in a file, and tells how many. */
 export type WriteAt = (file: number, bytes: Buffer, at: number) => Promise<number>;
@@ -54,7 +58,12 @@ export class SegmentWriter {
   #segment = 0;
   #offset = 0;
   #size = 0;
-  #prepared: Promise<unknown> | undefined;
+  /** The folder, to make names in it durable. */
+  #folder: number | undefined;
+  #prepared: Promise<number> | undefined;
+  /** What the last change of segments has left to do. */
+  #behind: Promise<void> | undefined;
+  #begunMs = -Infinity;
   /** Segment → bytes of all records before it, as far as they are still there. */
   readonly #bytesBefore = new Map<number, number>();
 
@@ -72,9 +81,10 @@ export class SegmentWriter {
     const directory = this.#directory;
     const acked = openAcked(directory);
     dropPrepared(directory);
+    this.#folder = openSync(directory, constants.O_RDONLY);
     const last = listSegments(directory).at(-1);
     if (last === undefined) {
-      await this.#begin(acked.position);
+      await this.#settle(acked.position);
       return { acked, position: acked.position };
     }
     const tail = readTail(directory, acked.id, last);
@@ -85,8 +95,15 @@ export class SegmentWriter {
     await this.#measure();
     this.#segment = last;
     this.#offset = tail.bytes;
-    await this.#begin(position);
+    await this.#settle(position);
     return { acked, position, ...incomplete };
+  }
+
+  /** A new segment whose name is durable, and nothing left behind the last one. */
+  async #settle(position: number): Promise<void> {
+    const { named } = await this.#begin(position);
+    await named;
+    await this.#behind;
   }
 
   #incomplete(position: number, rest: Buffer, lost: number): Incomplete {
@@ -117,18 +134,22 @@ export class SegmentWriter {
    * segment.
    */
   async append(bytes: Buffer, position: number): Promise<void> {
-    if (this.#file === undefined || this.#offset + bytes.length > this.#size)
-      await this.#begin(position, bytes.length);
+    const fits = this.#file !== undefined && this.#offset + bytes.length <= this.#size;
+    const begun = fits ? undefined : await this.#begin(position, bytes.length);
     const file = this.#file!;
-    try {
-      for (let done = 0; done < bytes.length;)
-        done += await this.#writeAt(file, bytes.subarray(done), this.#offset + done);
-      if (!this.#syncedWrites) await sync(file);
-    } catch (error) {
+    // Both are over before the file may be closed.
+    for (const step of await Promise.allSettled([this.#write(file, bytes), begun?.named])) {
+      if (step.status === 'fulfilled') continue;
       this.#abandon(file);
-      throw error;
+      throw step.reason;
     }
     this.#offset += bytes.length;
+  }
+
+  async #write(file: number, bytes: Buffer): Promise<void> {
+    for (let done = 0; done < bytes.length;)
+      done += await this.#writeAt(file, bytes.subarray(done), this.#offset + done);
+    if (!this.#syncedWrites) await sync(file);
   }
 
   /** Takes back what a failed write may have left, and writes to this segment no more. */
@@ -142,15 +163,17 @@ export class SegmentWriter {
     closeSync(file);
   }
 
-  async #begin(position: number, bytes = 0): Promise<void> {
+  /**
+   * Goes on in the prepared segment. The result settles when its name is durable; what is written to it before that is not
+   * in the journal yet. Every step that is waited for costs a turn of a busy event loop, so there are few.
+   */
+  async #begin(position: number, bytes = 0): Promise<{ readonly named: Promise<void> }> {
     const directory = this.#directory;
-    await (this.#prepared ?? prepareSegment(directory, SEGMENT_BYTES));
+    const file = await (this.#prepared ?? this.#prepare(true));
     this.#prepared = undefined;
-    await beginSegment(directory, position);
-    const file = openSync(
-      segmentPath(directory, position),
-      constants.O_WRONLY | (this.#syncedWrites ? constants.O_DSYNC : 0),
-    );
+    const named = nameSegment(directory, position).then(() => fsyncFile(this.#folder!));
+    // Met where it is awaited.
+    named.catch(() => undefined);
     if (this.#file !== undefined) closeSync(this.#file);
     const [before, end] = [this.#segment, this.#offset];
     this.#bytesBefore.set(position, (this.#bytesBefore.get(before) ?? 0) + end);
@@ -158,21 +181,28 @@ export class SegmentWriter {
     this.#segment = position;
     this.#offset = 0;
     this.#size = Math.max(SEGMENT_BYTES, bytes);
-    if (before !== position) await truncate(segmentPath(directory, before), end).catch(() => undefined);
-    this.prepare();
+    this.#behind = named
+      .then(() => (before === position ? undefined : truncate(segmentPath(directory, before), end)))
+      .catch(() => undefined);
+    // Segments that are full in no time are written in large pieces, for which zeros cost more than they save.
+    const nowMs = performance.now();
+    const slow = nowMs - this.#begunMs > ZEROS_PAY_MS;
+    this.#begunMs = nowMs;
+    this.#prepared = named.then(() => this.#prepare(slow));
+    this.#prepared.catch(() => (this.#prepared = undefined));
+    return { named };
   }
 
-  /** Makes the next segment ready beside the work, so that a full disk is met there and not by a record. */
-  prepare(): void {
-    if (this.#prepared !== undefined) return;
-    this.#prepared = prepareSegment(this.#directory, SEGMENT_BYTES);
-    this.#prepared.catch(() => (this.#prepared = undefined));
+  #prepare(zeros: boolean): Promise<number> {
+    const flags = constants.O_WRONLY | (this.#syncedWrites ? constants.O_DSYNC : 0);
+    return prepareSegment(this.#directory, { flags, zeros });
   }
 
   async close(): Promise<void> {
-    await this.#prepared?.catch(() => undefined);
+    await this.#behind;
+    const prepared = await this.#prepared?.catch(() => undefined);
+    for (const file of [prepared, this.#file, this.#folder]) if (file !== undefined) closeSync(file);
+    this.#file = this.#folder = this.#prepared = undefined;
     dropPrepared(this.#directory);
-    if (this.#file !== undefined) closeSync(this.#file);
-    this.#file = undefined;
   }
 }
