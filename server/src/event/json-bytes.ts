@@ -59,10 +59,22 @@ export function plainNumberEnd(bytes: Buffer, from: number): number {
   // A character that may go on a number is left to the general way.
   if (next !== COMMA && next !== CLOSE_OBJECT && next !== CLOSE_ARRAY && blankEnd(bytes, end) === end)
     return -1;
-  if (bytes[first]! > ZERO && end === whole && end > first && end - first <= EXACT_DIGITS) return end;
+  if (isPlainDecimal(bytes, { first, whole, end })) return end;
   const text = bytes.toString('latin1', from, end);
   const value = Number(text);
   return String(value) === text && Math.abs(value) <= Number.MAX_SAFE_INTEGER ? end : -1;
+}
+
+/** True for what is surely the shortest text of its number: few digits, none of them at the ends a zero too many. */
+function isPlainDecimal(
+  bytes: Uint8Array,
+  { first, whole, end }: { readonly first: number; readonly whole: number; readonly end: number },
+): boolean {
+  if (whole === first || end - first > EXACT_DIGITS) return false;
+  const begin = bytes[first]!;
+  if (whole === end) return begin !== ZERO;
+  if (bytes[end - 1] === ZERO || end === whole + 1) return false;
+  return begin !== ZERO || (whole === first + 1 && bytes[whole + 1] !== ZERO);
 }
 
 /** Where `true`, `false` or `null` ends that begins here, or -1. */

@@ -123,7 +123,7 @@ export class LineWriter {
   #properties(bytes: Buffer, { starts, ends, spaced, propertiesEscaped }: EventScan): void {
     const from = starts[PROPERTIES]!;
     const end = ends[PROPERTIES]!;
-    if (propertiesEscaped) {
+    if (propertiesEscaped > 0) {
       const text = JSON.stringify(JSON.parse(bytes.toString('utf8', from, end)));
       this.#at += this.#out.write(text, this.#at, 'utf8');
     } else if (spaced) {

@@ -74,6 +74,9 @@ const PROTO = encoder.encode('__proto__');
 /** Keys that one object of properties may have to be plain; each is compared with all before it. */
 const OBJECT_KEYS_MAX = 32;
 
+/** Strings with escapes that properties may have to be plain: from some of them on, parsing the whole costs less. */
+const ESCAPED_MAX = 8;
+
 const DOT = 46;
 
 export class EventScan {
@@ -86,12 +89,14 @@ export class EventScan {
   /** The same for the strings that hold an escape, whose texts follow. */
   escaped = 0;
   readonly texts: string[] = FIELD_NAMES.map(() => '');
-  /** Whether there is white space between the tokens of properties, and whether their strings hold an escape. */
+  /** Whether there is white space between the tokens of properties, and how many of their strings hold an escape. */
   spaced = false;
-  propertiesEscaped = false;
+  propertiesEscaped = 0;
   /** The fields of the last event in the order in which it had them: the next one is likely to have the same. */
   readonly #order = new Int8Array(FIELD_NAMES.length);
   #window: TimeWindow = { fromS: 0, toS: 0 };
+  /** Where properties must have ended to be plain. */
+  #propertiesEnd = 0;
   #keys = 0;
   /** Hashes of the keys of the objects that are open, and how many. */
   readonly #hashes = new Int32Array(OBJECT_KEYS_MAX * EVENT_LIMITS.propertiesDepthMax);
@@ -177,9 +182,10 @@ export class EventScan {
     this.#keys = 0;
     this.#hashed = 0;
     this.spaced = false;
-    this.propertiesEscaped = false;
+    this.propertiesEscaped = 0;
+    this.#propertiesEnd = from + EVENT_LIMITS.propertiesBytesMax;
     const end = bytes[from] === OPEN_OBJECT ? this.#object(bytes, from, 1) : -1;
-    if (end - from > EVENT_LIMITS.propertiesBytesMax) return -1;
+    if (end > this.#propertiesEnd) return -1;
     this.starts[PROPERTIES] = from;
     this.ends[PROPERTIES] = end;
     return end;
@@ -227,6 +233,7 @@ export class EventScan {
 
   /** A value within properties, at the given level. */
   #inner(bytes: Buffer, from: number, depth: number): number {
+    if (from > this.#propertiesEnd) return -1;
     const byte = bytes[from];
     if (byte === QUOTE) return this.#innerString(bytes, from + 1);
     if (byte === OPEN_OBJECT) return this.#object(bytes, from, depth + 1);
@@ -238,9 +245,10 @@ export class EventScan {
   #innerString(bytes: Buffer, from: number): number {
     const plainEnd = plainStringEnd(bytes, from);
     if (plainEnd !== -1) return plainEnd + 1;
+    if (this.propertiesEscaped === ESCAPED_MAX) return -1;
     const end = stringEnd(bytes, from);
     if (goodText(bytes, from, end) === undefined) return -1;
-    this.propertiesEscaped = true;
+    this.propertiesEscaped += 1;
     return end + 1;
   }
 

@@ -60,7 +60,7 @@ export const PARTLY_ACCEPTED = z.strictObject({
       z.strictObject({
         index: count('Place among the events of the batch, from 0.'),
         event_id: z.string().optional().describe('As sent, where there was one.'),
-        code: z.string().describe('invalid-event or invalid-json.'),
+        code: z.string().describe('invalid-event, invalid-json, or in NDJSON invalid-utf8.'),
         errors: z.array(fault),
       }),
     )

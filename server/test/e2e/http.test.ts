@@ -190,6 +190,35 @@ describe('POST /analytics/events', () => {
     expect(json(answer)).toMatchObject({ accepted: 1, rejected: [{ index: 0, code: 'invalid-json' }] });
   });
 
+  it('rejects a line of NDJSON that is not UTF-8, and stores the others', async () => {
+    const server = await open();
+    const good = JSON.stringify(at('2024-03-01T10:00:00Z', 'ä'));
+    const latin1 = Buffer.from(JSON.stringify(at('2024-03-01T10:00:00Z', 'ö')), 'latin1');
+    const body = Buffer.concat([Buffer.from(`${good}\n`), latin1, Buffer.from(`\n${good}\n`)]);
+    const answer = await server.events(body, { 'content-type': 'application/x-ndjson' });
+    expect(answer.status).toBe(207);
+    expect(json(answer)).toEqual({
+      accepted: 2,
+      rejected: [{ index: 1, code: 'invalid-utf8', errors: [{ pointer: '', detail: 'not valid UTF-8' }] }],
+      rejected_total: 1,
+    });
+    await server.daily(1);
+  });
+
+  it('takes a body that begins with a byte order mark, of any kind', async () => {
+    const server = await open();
+    const event = JSON.stringify(at('2024-03-01T10:00:00Z'));
+    const ndjson = { 'content-type': 'application/x-ndjson' };
+    const answers = [
+      await server.event(`\ufeff${event}`),
+      await server.events(`\ufeff[${event}]`),
+      await server.events(`\ufeff${event}\n${event}\n`, ndjson),
+    ];
+    expect(answers.map(({ status, text }) => [status, text])).toEqual(
+      [1, 1, 2].map((accepted) => [200, JSON.stringify({ accepted })]),
+    );
+  });
+
   it('stores nothing when none is good: 400, the first 100 listed, all counted', async () => {
     const server = await open();
     const answer = await server.events(Array.from({ length: 250 }, () => ({})));
