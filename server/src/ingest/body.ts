@@ -129,7 +129,8 @@ async function collectDecompressed(
     received += chunk.length;
     if (received > options.bytesMax) decompressor.destroy(tooLarge(options.bytesMax));
   };
-  const abort = () => decompressor.destroy(new Problem('bad-request', ENDED_EARLY));
+  const abort = (error?: unknown) =>
+    decompressor.destroy(error instanceof Problem ? error : new Problem('bad-request', ENDED_EARLY));
   const onClose = () => {
     if (!stream.readableEnded) abort();
   };
