@@ -53,7 +53,11 @@ export async function createApp(config: Config, log: Logger = createLogger(confi
   });
   nest.useGlobalFilters(new ProblemFilter((request, problem) => watch.problem(request, problem)));
   if (config.corsOrigins.length > 0)
-    nest.enableCors({ origin: corsOrigin(config.corsOrigins), maxAge: 86_400 });
+    nest.enableCors({
+      origin: corsOrigin(config.corsOrigins),
+      exposedHeaders: ['ETag', 'Retry-After'],
+      maxAge: 86_400,
+    });
   await register(adapter.getInstance<FastifyInstance>(), ways, watch);
   await nest.init();
   return {

@@ -42,14 +42,14 @@ const ALLOWED: Record<string, readonly string[]> = {
   ingest: [...DOMAIN, 'transport'],
   delivery: [...DOMAIN, 'transport', 'warehouse'],
   reports: [...DOMAIN, 'warehouse'],
-  http: ['event', 'config.ts'],
+  http: ['event', 'config-values.ts'],
   telemetry: ['event', 'access', 'delivery', 'http', 'transport'],
   access: ['http'],
   control: [],
   'google.ts': [],
   'drivers.ts': ['config.ts', 'warehouse'],
-  'config.ts': [],
-  'config-doc.ts': ['config.ts'],
+  'config.ts': ['config-values.ts'],
+  'config-values.ts': [],
   'greeting.ts': ['config.ts', 'event'],
 };
 const TOP = ['parts.ts', 'app.module.ts', 'app.ts', 'main.ts', 'cli'];

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isTimezone } from '../config.ts';
+import { isTimezone } from '../config-values.ts';
 
 /** Days in a range of one report, at most. */
 export const DAYS_MAX = 3_660;

@@ -382,6 +382,27 @@ describe('CORS', () => {
   });
 });
 
+describe('CORS on a report', () => {
+  it('regression: lets a page read ETag and Retry-After, and tells caches of origin and key', async () => {
+    const origin = 'https://a.example';
+    const { get, event } = await open({ DAYBOOK_CORS_ORIGINS: origin });
+    const report = await get('/analytics/daily', { origin });
+    expect(report.headers['access-control-expose-headers']).toBe('ETag, Retry-After');
+    const vary = String(report.headers.vary).toLowerCase().split(/, */);
+    expect(vary.toSorted()).toEqual(['authorization', 'origin']);
+    const same = await get('/analytics/daily', { origin, 'if-none-match': report.headers.etag! });
+    expect([same.status, same.headers.vary]).toEqual([304, report.headers.vary]);
+    const refused = await event({}, { origin });
+    expect(refused.headers['access-control-expose-headers']).toBe('ETag, Retry-After');
+  });
+
+  it('that is off leaves the key alone in Vary', async () => {
+    const { get } = await open();
+    const { headers } = await get('/analytics/daily', { origin: 'https://a.example' });
+    expect(headers.vary).toBe('authorization');
+  });
+});
+
 describe('a full journal', () => {
   it('is answered with 503 and Retry-After, reports go on', async () => {
     const server = await open({ DAYBOOK_JOURNAL_BYTES_MAX: '1048576', DAYBOOK_LOADER_INTERVAL_MS: '60000' });
