@@ -38,11 +38,14 @@ export interface ReadBodyOptions {
   readonly watch?: ChunkWatch;
 }
 
+/** Bytes behind the compressed ones are a fault; with gzip they always are, but for the zeros that some pad it with. */
+const NOTHING_BEHIND = { rejectGarbageAfterEnd: true };
+
 const DECOMPRESSORS: Readonly<Record<string, () => Transform>> = {
   gzip: createGunzip,
   'x-gzip': createGunzip,
-  br: createBrotliDecompress,
-  zstd: createZstdDecompress,
+  br: () => createBrotliDecompress(NOTHING_BEHIND),
+  zstd: () => createZstdDecompress(NOTHING_BEHIND),
 };
 
 /**

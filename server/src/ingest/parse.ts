@@ -1,16 +1,20 @@
 import { BATCH_LIMITS } from '../event/limits.ts';
 import { Problem } from '../http/problems.ts';
 import type { ChunkWatch } from './body.ts';
+import { jsonFaultAt } from './json-fault.ts';
 
 /** A part of a batch: a JSON value, or why it is none. */
 export type BatchItem = { readonly value: unknown } | { readonly syntax: string };
 
+const EMPTY = 'the body is empty';
+
 /** @throws Problem `invalid-json` */
 export function parseJson(text: string): unknown {
+  if (text === '') throw new Problem('invalid-json', EMPTY);
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new Problem('invalid-json', syntaxDetail(error), { cause: error });
+    throw new Problem('invalid-json', syntaxDetail(error, text), { cause: error });
   }
 }
 
@@ -42,7 +46,7 @@ export function parseNdjson(text: string): readonly BatchItem[] {
     if (items.length === BATCH_LIMITS.eventsMax) throw tooManyEvents();
     items.push(parseLine(line));
   }
-  if (items.length === 0) throw new Problem('empty-batch', 'the body has no lines');
+  if (items.length === 0) throw new Problem('empty-batch', text === '' ? EMPTY : 'the body has no events');
   return items;
 }
 
@@ -50,7 +54,7 @@ function parseLine(line: string): BatchItem {
   try {
     return { value: JSON.parse(line) };
   } catch (error) {
-    return { syntax: syntaxDetail(error) };
+    return { syntax: syntaxDetail(error, line) };
   }
 }
 
@@ -74,9 +78,11 @@ function tooManyEvents(): Problem {
   return new Problem('too-many-events', `a batch must have at most ${BATCH_LIMITS.eventsMax} events`);
 }
 
-/** V8 quotes the input in its message; clients get the reason without their own content. */
-function syntaxDetail(error: unknown): string {
+/** V8 quotes the input in its message; clients get the place without their own content. */
+function syntaxDetail(error: unknown, text: string): string {
   const message = error instanceof Error ? error.message : String(error);
   const place = /at position \d+( \(line \d+ column \d+\))?/.exec(message)?.[0];
-  return place === undefined ? 'not valid JSON' : `not valid JSON ${place}`;
+  if (place !== undefined) return `not valid JSON ${place}`;
+  const at = message.startsWith('Unexpected end') ? text.length : jsonFaultAt(text);
+  return `not valid JSON at position ${at}${at === text.length ? ', where it ends' : ''}`;
 }

@@ -140,7 +140,7 @@ describe('POST /analytics/events', () => {
     const two = [at('2024-03-01T10:00:00Z', 'a'), at('2024-03-01T10:00:00Z', 'b')];
     expect((await server.events(two)).text).toBe('{"accepted":2}');
     const lines = `\r\n${JSON.stringify(at('2024-03-01T10:00:00Z', 'c'))}\r\n\n${JSON.stringify(at('2024-03-01T10:00:00Z', 'd'))}`;
-    const answer = await server.events(lines, { 'content-type': 'application/x-ndjson; charset=utf-8' });
+    const answer = await server.events(lines, { 'content-type': 'application/x-ndjson; Charset="UTF-8"' });
     expect([answer.status, answer.text]).toEqual([200, '{"accepted":2}']);
     await server.daily(4);
   });
