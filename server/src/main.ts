@@ -29,7 +29,9 @@ export async function serve(env: NodeJS.ProcessEnv = process.env): Promise<void>
 /** Prints why a command could not do its work, for people; a fault of ours comes with its stack. Returns the exit code. */
 export function explainStart(error: unknown): number {
   const { message, stack, name } = error instanceof Error ? error : new Error(String(error));
-  const expected = ['Error', 'StoreError', ConfigError.name, AlreadyRunningError.name].includes(name);
+  const expected = ['Error', 'StoreError', 'UsageError', ConfigError.name, AlreadyRunningError.name].includes(
+    name,
+  );
   process.stderr.write(`daybook: ${expected ? message : (stack ?? message)}\n`);
   return error instanceof ConfigError ? EX_CONFIG : 1;
 }

@@ -4,6 +4,7 @@ import { readConfig } from '../config.ts';
 import { VERSION } from '../http/version.ts';
 import { explainStart, serve } from '../main.ts';
 import type { ProvisionOptions } from './gcp-provision.ts';
+import { EX_USAGE, UsageError } from './usage-error.ts';
 
 /*
  * The command. Each subcommand is a file of its own and is loaded when it is called; it resolves with the exit code.
@@ -13,7 +14,8 @@ type Run = Promise<number>;
 
 const program = new Command('daybook')
   .description('Event analytics that a team runs itself.')
-  .version(VERSION);
+  .version(VERSION)
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : EX_USAGE));
 
 program
   .command('serve', { isDefault: true })
@@ -34,7 +36,10 @@ program
 
 program
   .command('import')
-  .argument('<file...>', '.ndjson, .jsonl or .csv, each also with .gz, .br or .zst')
+  .argument(
+    '<file...>',
+    '.ndjson, .jsonl or .csv, each also with .gz, .br or .zst; - is NDJSON from standard input',
+  )
   .description('send files of events; importing one twice counts nothing twice')
   .option('--url <url>', 'a server to send to; default: the one on the data directory')
   .option('--key <key>', 'write key; default: the first of DAYBOOK_WRITE_KEYS')
@@ -135,10 +140,28 @@ async function ends(run: Run): Promise<void> {
 }
 
 function whole(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) program.error(`"${text}" is not a whole number`);
+  if (!/^\d{1,9}$/.test(text)) throw new UsageError(`"${text}" is not a whole number`);
   return Number(text);
 }
 
-program.parseAsync().catch((error: unknown) => {
-  process.exitCode = explainStart(error);
+/** A first word that is no command would be taken for an argument of `serve`. */
+function checkCommand([name]: readonly string[]): void {
+  const names = ['help', ...program.commands.map((command) => command.name())];
+  if (name === undefined || name.startsWith('-') || names.includes(name)) return;
+  throw new UsageError(`there is no command "${name}"\n\n${program.helpInformation().trimEnd()}`);
+}
+
+async function main(): Promise<void> {
+  checkCommand(process.argv.slice(2));
+  await program.parseAsync();
+}
+
+// Who reads has read enough, as `head` does; a command that writes on is not told twice.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
+
+main().catch((error: unknown) => {
+  const code = explainStart(error);
+  process.exitCode = error instanceof UsageError ? EX_USAGE : code;
 });

@@ -39,12 +39,14 @@ function daybook(
   args: readonly string[],
   directory = data,
   env: Record<string, string> = {},
+  input = '',
 ): Promise<Ended> {
   return new Promise((done) => {
     const options = { cwd: root, env: { PATH: process.env['PATH'], DAYBOOK_DATA_DIR: directory, ...env } };
-    execFile(process.execPath, [COMMAND, ...args], options, (error, out, err) =>
+    const child = execFile(process.execPath, [COMMAND, ...args], options, (error, out, err) =>
       done({ code: error === null ? 0 : Number(error.code), out, err }),
     );
+    child.stdin!.on('error', () => undefined).end(input);
   });
 }
 
@@ -155,6 +157,42 @@ describe('import', () => {
     expect(await (await fetch(`${server.url}/analytics/daily`)).text()).toContain('"total_users":3,');
   });
 
+  it('regression: says which file cannot be read, whatever the reason', async () => {
+    const files = [
+      write('no-gzip.ndjson.gz', 'not compressed'),
+      write('odd.csv', 'event_name,user_id\n"a,b\n'),
+      write('events.txt', '{}'),
+    ];
+    for (const file of files) {
+      const { code, err } = await daybook(['import', file]);
+      expect([code, err.split('\n')[0]], file).toEqual([1, expect.stringContaining(`daybook: ${file}: `)]);
+    }
+  });
+
+  it('regression: takes CSV without a type, which can only be one', async () => {
+    const head = 'event_name,user_id,session_id,event_time';
+    const file = write('plain.csv', `${head}\nopen,u,s,${START}\nopen,v,s,${START}\n`);
+    expect(await daybook(['import', file])).toMatchObject({ code: 0, err: '' });
+    const typed = write('typed.csv', `type,${head}\n,open,w,s,${START}\nidentify,open,x,s,${START}\n`);
+    expect(await daybook(['import', typed])).toMatchObject({
+      code: 1,
+      out: expect.stringContaining('1 accepted, 1 rejected'),
+      err: expect.stringContaining('typed.csv:3: type must be "event"'),
+    });
+  });
+
+  it('regression: reads NDJSON from standard input', async () => {
+    const text = ndjson(events(20)) + '{"type":\n';
+    for (const _ of [1, 2]) {
+      expect(await daybook(['import', '-'], data, {}, text)).toMatchObject({
+        code: 1,
+        out: expect.stringContaining('standard input: 20 accepted, 1 rejected, 0 imported before'),
+        err: expect.stringContaining('standard input:21: '),
+      });
+    }
+    expect((await daybook(['export'])).out.trim().split('\n')).toHaveLength(20);
+  });
+
   it('says which file is missing', async () => {
     expect(await daybook(['import', 'nowhere.ndjson'])).toMatchObject({
       code: 1,
@@ -191,15 +229,59 @@ describe('export', () => {
     expect(days).toHaveLength(20);
   });
 
+  it('regression: writes NDJSON that the batch route takes as it is', async () => {
+    const sparse = {
+      ...events(1)[0]!,
+      event_id: 'sparse',
+      page: undefined,
+      properties: { none: null, text: '","\u0001' },
+    };
+    await daybook(['import', write('events.ndjson', ndjson([...events(30), sparse]))]);
+    const { out } = await daybook(['export']);
+    expect(JSON.parse(out.split('\n').find((line) => line.includes('"sparse"'))!)).toEqual({
+      ...JSON.parse(JSON.stringify(sparse)),
+    });
+    const server = await startServer({ directory: join(root, 'other') });
+    const answer = await fetch(`${server.url}/analytics/events`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-ndjson' },
+      body: out,
+    });
+    expect([answer.status, await answer.text()]).toEqual([200, '{"accepted":31}']);
+  });
+
+  it.each([
+    [['--from', '2026-01-03', '--to', '2026-01-02'], '--from 2026-01-03 is after --to 2026-01-02'],
+    [['--from', '2026-02-31'], '--from 2026-02-31: must be a day'],
+    [['--to', 'today'], '--to today: must be a day'],
+    [['--format', 'parquet'], 'parquet needs --output'],
+  ])('regression: called with %j says what is wrong with it', async (options, text) => {
+    expect(await daybook(['export', ...options])).toMatchObject({
+      code: 2,
+      out: '',
+      err: expect.stringContaining(text),
+    });
+  });
+
+  it('regression: ends quietly when who reads it stops', async () => {
+    await daybook(['import', write('events.ndjson', ndjson(events(5_000)))]);
+    const command = `{ "$NODE" "$COMMAND" export; echo "code $?" >&2; } | head -n 1`;
+    const env = { PATH: process.env['PATH'], DAYBOOK_DATA_DIR: data, NODE: process.execPath, COMMAND };
+    const { out, err } = await new Promise<{ out: string; err: string }>((done) => {
+      execFile('sh', ['-c', command], { cwd: root, env }, (_error, stdout, stderr) =>
+        done({ out: stdout, err: stderr }),
+      );
+    });
+    expect(out.trim().split('\n')).toHaveLength(1);
+    expect(err).toBe('code 0\n');
+    expect(readdirSync(data).filter((name) => name.startsWith('export-'))).toEqual([]);
+  });
+
   it('writes Parquet, which needs a file', async () => {
     await daybook(['import', write('events.ndjson', ndjson(events(10)))]);
     const file = join(root, 'events.parquet');
     expect((await daybook(['export', '--format', 'parquet', '--output', file])).code).toBe(0);
     expect(readFileSync(file).subarray(0, 4).toString()).toBe('PAR1');
-    expect(await daybook(['export', '--format', 'parquet'])).toMatchObject({
-      code: 1,
-      err: expect.stringContaining('--output'),
-    });
   });
 });
 
@@ -291,6 +373,34 @@ describe('verify and doctor', () => {
     expect(code).toBe(1);
     expect(out).toContain('✗');
     expect(out).toContain('daybook restore');
+  });
+});
+
+describe('a call that is wrong', () => {
+  it.each([['foo'], ['exports', '--from', '2026-01-01']])(
+    'regression: of %s is answered with the list of commands',
+    async (...words) => {
+      const { code, out, err } = await daybook(words);
+      expect([code, out]).toEqual([2, '']);
+      expect(err).toContain(`there is no command "${words[0]}"`);
+      for (const name of ['serve', 'import', 'export', 'backup', 'doctor', 'gcp'])
+        expect(err).toMatch(new RegExp(`^  ${name}\\b`, 'm'));
+      expect(existsSync(data)).toBe(false);
+    },
+  );
+
+  it.each([
+    [['export', '--colour', 'red'], '--colour'],
+    [['import'], 'file'],
+    [['gcp', 'foo'], 'foo'],
+    [['dead-letters', '--limit', 'x'], '"x" is not a whole number'],
+  ])('regression: %j ends with 2 and says why', async (words, text) => {
+    expect(await daybook(words)).toMatchObject({ code: 2, err: expect.stringContaining(text) });
+  });
+
+  it('help and version are none', async () => {
+    for (const words of [['--help'], ['help'], ['--version'], ['export', '--help']])
+      expect(await daybook(words), words.join(' ')).toMatchObject({ code: 0, err: '' });
   });
 });
 
