@@ -12,6 +12,7 @@ import { problemAnswer, sendProblem, toProblem } from './http/problem-reply.ts';
 import { ingestLane, type LaneOptions } from './ingest/lane.ts';
 import { ingestRoutes } from './ingest/routes.ts';
 import { ingestWays, type Take } from './ingest/ways.ts';
+import { listenError } from './listen-error.ts';
 import { openParts, type Parts } from './parts.ts';
 import { createLogger, type Logger } from './telemetry/log.ts';
 import { RequestWatch } from './telemetry/request-watch.ts';
@@ -23,7 +24,7 @@ const IDLE_SWEEP_MS = 50;
 export interface App {
   readonly parts: Parts;
   readonly nest: NestFastifyApplication;
-  /** Listens and returns the base URL. */
+  /** Listens and returns the base URL. Where it cannot, the app is closed and the error says what to do. */
   listen(): Promise<string>;
   /** Closes the listener, answers what is in flight, then closes the stores. */
   close(): Promise<void>;
@@ -64,7 +65,12 @@ export async function createApp(config: Config, log: Logger = createLogger(confi
     parts,
     nest,
     listen: async () => {
-      await nest.listen(config.port, config.host);
+      try {
+        await nest.listen(config.port, config.host);
+      } catch (error) {
+        await closeAll(nest);
+        throw listenError(error, config);
+      }
       parts.url = await nest.getUrl();
       return parts.url;
     },

@@ -176,7 +176,9 @@ export class ConfigError extends Error {
 
   constructor(faults: readonly string[]) {
     super(
-      `the configuration has ${faults.length} fault(s):\n${faults.map((fault) => `  ${fault}`).join('\n')}`,
+      faults.length === 1
+        ? `the configuration has a fault: ${faults[0]}`
+        : `the configuration has ${faults.length} faults:\n${faults.map((fault) => `  ${fault}`).join('\n')}`,
     );
     this.faults = faults;
   }

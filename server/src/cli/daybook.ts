@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, Option } from 'commander';
 import { readConfig } from '../config.ts';
+import { PRIVATE_UMASK } from '../control/data-directory.ts';
 import { VERSION } from '../http/version.ts';
 import { explainStart, serve } from '../main.ts';
 import type { ProvisionOptions } from './gcp-provision.ts';
@@ -11,6 +12,9 @@ import { EX_USAGE, UsageError } from './usage-error.ts';
  */
 
 type Run = Promise<number>;
+
+/** What commands write is private as what the server writes; the output of an export has the user's own mask. */
+const userUmask = process.umask(PRIVATE_UMASK);
 
 const program = new Command('daybook')
   .description('Event analytics that a team runs itself.')
@@ -64,7 +68,7 @@ program
       output?: string;
     }) => {
       const { exportEvents } = await import('./export.ts');
-      await ends(exportEvents(readConfig(), options));
+      await ends(exportEvents(readConfig(), { ...options, umask: userUmask }));
     },
   );
 

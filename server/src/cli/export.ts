@@ -1,4 +1,4 @@
-import { createReadStream, createWriteStream, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, createReadStream, createWriteStream, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Writable } from 'node:stream';
@@ -15,6 +15,8 @@ export interface ExportOptions {
   readonly from?: string;
   readonly to?: string;
   readonly output?: string;
+  /** The mask that a new output file gets its mode from, whichever process writes it. */
+  readonly umask: number;
 }
 
 /**
@@ -24,13 +26,22 @@ export interface ExportOptions {
 export async function exportEvents(config: Config, options: ExportOptions): Promise<number> {
   checkOptions(options);
   const { format, output } = options;
-  return reach(config, async (data) => {
+  const mode = output === undefined ? undefined : modeOf(output, options.umask);
+  await reach(config, async (data) => {
     await data.drain();
     if (format === 'parquet' || (output !== undefined && !supportsOf(config).exportByDay))
       await data.exportTo({ ...range(options), format, path: resolve(output!) });
     else await exportSlices(config, data, options);
-    return 0;
   });
+  if (mode !== undefined) chmodSync(output!, mode);
+  return 0;
+}
+
+/** The mode that the output shall have: its own where it is there, else that of a new file; none where it is no file. */
+function modeOf(output: string, umask: number): number | undefined {
+  const present = statSync(output, { throwIfNoEntry: false });
+  if (present === undefined) return 0o666 & ~umask;
+  return present.isFile() ? present.mode & 0o777 : undefined;
 }
 
 /** @throws UsageError */

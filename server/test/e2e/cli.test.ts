@@ -1,13 +1,17 @@
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import {
   appendFileSync,
+  chmodSync,
   existsSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -89,14 +93,14 @@ describe('import', () => {
       code: 0,
       out: expect.stringContaining('200 accepted, 0 rejected, 0 imported before'),
     });
-    const once = await daily();
-    expect(once).toContain('"total_users":3,');
+    const numbers = await daily();
+    expect(numbers).toContain('"total_users":3,');
 
     expect((await daybook(['import', plain])).out).toContain('0 accepted, 0 rejected, 200 imported before');
     expect((await daybook(['import', '--from-start', plain])).out).toContain('200 accepted');
     const zipped = write('again.ndjson.gz', gzipSync(ndjson(events(200))));
     expect((await daybook(['import', zipped])).out).toContain('200 accepted');
-    expect(await daily()).toBe(once);
+    expect(await daily()).toBe(numbers);
     expect((await daybook(['export'])).out.trim().split('\n')).toHaveLength(200);
 
     const csv = write(
@@ -421,6 +425,121 @@ describe('serve', () => {
       expect(err).toContain(name);
     expect(existsSync(data)).toBe(false);
   });
+});
+
+describe('a start that cannot be', () => {
+  /** The one line that is printed, and the code; the command must end by itself. */
+  async function start(env: Record<string, string>, directory = data): Promise<readonly [number, string]> {
+    const { code, err } = await daybook(['serve'], directory, { PORT: '0', ...env });
+    expect(err.trimEnd().split('\n'), err).toHaveLength(1);
+    return [code, err];
+  }
+
+  it('regression: on a port that is taken says so, and leaves nothing open', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const { port } = taken.address() as AddressInfo;
+    const [code, err] = await start({ PORT: String(port) });
+    expect([code, err]).toEqual([1, expect.stringContaining(`port ${port} of 127.0.0.1 is in use already`)]);
+    taken.close();
+    expect(readdirSync(data)).not.toContain('control.sock');
+  });
+
+  it.each([
+    ['192.0.2.1', 'is no address of this machine'],
+    ['nowhere.invalid', 'is a name without an address'],
+  ])('regression: on the host %s says what is wrong with it', async (host, text) => {
+    const key = 'k'.repeat(16);
+    const [code, err] = await start({ HOST: host, DAYBOOK_WRITE_KEYS: key, DAYBOOK_READ_KEYS: key });
+    expect([code, err]).toEqual([78, expect.stringContaining(`HOST: ${host} ${text}`)]);
+  });
+
+  it('regression: in a file, or below one, says so', async () => {
+    const file = write('file', '');
+    for (const [path, text] of [
+      [file, 'is a file'],
+      [join(file, 'data'), 'a part of the path is a file'],
+    ] as const) {
+      const [code, err] = await start({}, path);
+      expect([code, err]).toEqual([78, expect.stringContaining(`DAYBOOK_DATA_DIR: ${path} `)]);
+      expect(err).toContain(text);
+    }
+  });
+
+  it.skipIf(!existsSync('/proc/self'))('regression: below /proc ends, and says why', async () => {
+    for (const path of ['/proc/daybook', '/proc/self/daybook/data', '/proc']) {
+      const [code, err] = await start({}, path);
+      expect([code, err]).toEqual([78, expect.stringContaining(`DAYBOOK_DATA_DIR: ${path} cannot be`)]);
+    }
+  });
+
+  it('regression: in a directory of somebody else says that the right is missing', async () => {
+    chmodSync(root, 0o555);
+    // Root may write everywhere; then it is tried as the user who may nothing.
+    const other = process.getuid!() === 0 ? { uid: 65_534, gid: 65_534 } : {};
+    const env = { PATH: process.env['PATH'], PORT: '0', DAYBOOK_DATA_DIR: data };
+    const [code, err] = await new Promise<readonly [number, string]>((done) => {
+      execFile(process.execPath, [COMMAND, 'serve'], { env, ...other }, (error, _out, text) =>
+        done([Number(error?.code), text]),
+      );
+    });
+    chmodSync(root, 0o700);
+    expect([code, err]).toEqual([
+      78,
+      expect.stringContaining(`DAYBOOK_DATA_DIR: ${data} cannot be made: this user has no`),
+    ]);
+  });
+});
+
+describe('files', () => {
+  /** Path below the root → mode, of everything that is there. */
+  const modes = (directory: string) =>
+    readdirSync(directory, { recursive: true, encoding: 'utf8' }).map((name) => {
+      const stat = statSync(join(directory, name));
+      return [name, stat.isDirectory() ? 'directory' : 'file', (stat.mode & 0o777).toString(8)] as const;
+    });
+  const expectPrivate = (directory: string) => {
+    expect((statSync(directory).mode & 0o777).toString(8)).toBe('700');
+    const found = modes(directory);
+    expect(found.length).toBeGreaterThan(1);
+    for (const [name, kind, mode] of found) expect(mode, name).toBe(kind === 'directory' ? '700' : '600');
+  };
+
+  it.each(['main.js', 'daybook.js'])(
+    'regression: of a server (%s) and its backup are for their owner alone',
+    async (entry) => {
+      if (entry === 'main.js') await startServer({ directory: data });
+      else await daybook(['import', write('first.ndjson', ndjson(events(10)))]);
+      await daybook(['import', write('events.ndjson', ndjson(events(200)))]);
+      expectPrivate(data);
+      const copy = join(root, 'copy');
+      expect((await daybook(['backup', copy])).code).toBe(0);
+      expectPrivate(copy);
+      const fresh = join(root, 'fresh');
+      expect((await daybook(['restore', copy], fresh)).code).toBe(0);
+      expectPrivate(fresh);
+    },
+  );
+
+  it.each(['ndjson', 'csv', 'parquet'])(
+    'an export as %s has the mode that the user gives new files',
+    async (format) => {
+      await startServer({ directory: data });
+      await daybook(['import', write('events.ndjson', ndjson(events(20)))]);
+      const before = process.umask(0o027);
+      const output = join(root, `out.${format}`);
+      try {
+        expect((await daybook(['export', '--format', format, '--output', output])).code).toBe(0);
+        expect((statSync(output).mode & 0o777).toString(8)).toBe('640');
+        chmodSync(output, 0o604);
+        expect((await daybook(['export', '--format', format, '--output', output])).code).toBe(0);
+        expect((statSync(output).mode & 0o777).toString(8)).toBe('604');
+      } finally {
+        process.umask(before);
+      }
+      expect((await daybook(['export', '--output', '/dev/null'])).code).toBe(0);
+    },
+  );
 });
 
 describe('demo', () => {
