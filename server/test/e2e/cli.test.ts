@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   appendFileSync,
@@ -424,6 +424,37 @@ describe('serve', () => {
     for (const name of ['PORT', 'DAYBOOK_X', 'DAYBOOK_WRITE_KEYS', 'DAYBOOK_READ_KEYS'])
       expect(err).toContain(name);
     expect(existsSync(data)).toBe(false);
+  });
+});
+
+describe('an older Node', () => {
+  const entries = ['main.js', 'cli/daybook.js'].map((name) => join(COMMAND, '../..', name));
+  const run = (node: string, args: readonly string[]) =>
+    new Promise<Ended>((done) => {
+      execFile(node, args, { env: { DAYBOOK_DATA_DIR: data, PORT: '0' } }, (error, out, err) =>
+        done({ code: error === null ? 0 : Number(error.code), out, err }),
+      );
+    });
+  const older = (process.env['PATH'] ?? '')
+    .split(':')
+    .map((directory) => join(directory, 'node'))
+    .find(
+      (node) =>
+        existsSync(node) && Number(execFileSync(node, ['-p', 'parseInt(process.versions.node)'])) < 26,
+    );
+
+  it.each(entries)('regression: that says it is one is told so by %s', async (entry) => {
+    const versions = '{value:{...process.versions,node:"20.19.0"}}';
+    const before = `data:text/javascript,Object.defineProperty(process,"versions",${versions})`;
+    const { code, out, err } = await run(process.execPath, ['--import', before, entry, '--version']);
+    expect([code, out]).toEqual([1, '']);
+    expect(err).toMatch(/^daybook: needs Node 26 or newer, and this is 20\.19\.0\b.*\n$/);
+  });
+
+  it.skipIf(older === undefined).each(entries)('regression: on PATH is told so by %s', async (entry) => {
+    const { code, err } = await run(older!, [entry]);
+    expect(code).toBe(1);
+    expect(err).toMatch(/^daybook: needs Node 26 or newer, and this is \d+\.\d+\.\d+\b.*\n$/);
   });
 });
 

@@ -469,8 +469,17 @@ describe('GET /metrics', () => {
   });
 });
 
+describe('GET /', () => {
+  it('regression: leads to the documentation', async () => {
+    const server = await open();
+    const answer = await server.get('/');
+    expect([answer.status, answer.headers.location, answer.text]).toEqual([302, '/docs', '']);
+    expect((await server.get(answer.headers.location!)).headers['content-type']).toContain('text/html');
+  });
+});
+
 describe('routes that are not there', () => {
-  it.each(['/', '/analytics', '/analytics/nothing', '/admin', '/analytics/event/extra'])(
+  it.each(['/analytics', '/analytics/nothing', '/admin', '/analytics/event/extra'])(
     'answers 404 to %s',
     async (path) => {
       const server = await open();
@@ -490,6 +499,7 @@ describe('routes that are not there', () => {
   );
 
   it.each([
+    ['POST', '/', 'GET, HEAD'],
     ['GET', '/analytics/event', 'POST'],
     ['PUT', '/analytics/event', 'POST'],
     ['DELETE', '/analytics/events', 'POST'],
