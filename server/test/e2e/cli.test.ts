@@ -522,6 +522,28 @@ describe('a start that cannot be', () => {
   });
 });
 
+describe('a command', () => {
+  it('regression: on a file in place of the data directory says that there is none', async () => {
+    const file = write('file', '');
+    for (const words of [['export'], ['verify'], ['dead-letters']])
+      expect(await daybook(words, file)).toMatchObject({
+        code: 1,
+        err: `daybook: there is no data directory ${file}\n`,
+      });
+  });
+
+  it.skipIf(process.getuid!() !== 0)('regression: on the directory of another user says so', async () => {
+    await daybook(['import', write('events.ndjson', ndjson(events(1)))]);
+    chmodSync(root, 0o755);
+    const env = { PATH: process.env['PATH'], DAYBOOK_DATA_DIR: data };
+    const err = await new Promise<string>((done) => {
+      const options = { env, uid: 65_534, gid: 65_534 };
+      execFile(process.execPath, [COMMAND, 'export'], options, (_error, _out, text) => done(text));
+    });
+    expect(err).toBe(`daybook: ${data} belongs to another user: call the command as that one\n`);
+  });
+});
+
 describe('files', () => {
   /** Path below the root → mode, of everything that is there. */
   const modes = (directory: string) =>
