@@ -1,26 +1,21 @@
 import 'reflect-metadata';
 import { randomBytes } from 'node:crypto';
-import { createServer, type RequestListener, type Server } from 'node:http';
-import type { Socket } from 'node:net';
+import type { RequestListener, Server } from 'node:http';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { AppModule } from './app.module.ts';
 import type { Config } from './config.ts';
+import { HttpServer } from './http/http-server.ts';
 import { ProblemFilter } from './http/problem.filter.ts';
-import { problemAnswer, sendProblem, socketAnswer, toProblem } from './http/problem-reply.ts';
+import { problemAnswer, sendProblem, toProblem } from './http/problem-reply.ts';
 import { ingestLane, type LaneOptions } from './ingest/lane.ts';
 import { ingestRoutes } from './ingest/routes.ts';
 import { ingestWays, type Take } from './ingest/ways.ts';
+import { listenError } from './listen-error.ts';
 import { openParts, type Parts } from './parts.ts';
 import { createLogger, type Logger } from './telemetry/log.ts';
 import { RequestWatch } from './telemetry/request-watch.ts';
-
-/** How often Node looks for requests that take too long to arrive, in milliseconds. */
-const CONNECTIONS_CHECK_MS = 500;
-
-/** How long a connection may be idle, in milliseconds; above the 60 s that proxies in front commonly use. */
-const KEEP_ALIVE_MS = 72_000;
 
 /** How often connections that fell idle are closed while the server shuts down, in milliseconds. */
 const IDLE_SWEEP_MS = 50;
@@ -29,7 +24,7 @@ const IDLE_SWEEP_MS = 50;
 export interface App {
   readonly parts: Parts;
   readonly nest: NestFastifyApplication;
-  /** Listens and returns the base URL. */
+  /** Listens and returns the base URL. Where it cannot, the app is closed and the error says what to do. */
   listen(): Promise<string>;
   /** Closes the listener, answers what is in flight, then closes the stores. */
   close(): Promise<void>;
@@ -41,26 +36,17 @@ export async function createApp(config: Config, log: Logger = createLogger(confi
   const watch = new RequestWatch(parts);
   const newId = requestIds();
   const ways = ingestWays(parts);
+  const lane = laneOptions({ parts, ways, watch, newId });
+  const server = new HttpServer({ ...lane, requestTimeoutMs: config.requestTimeoutMs });
   const adapter = new FastifyAdapter({
     logger: false,
     genReqId: newId,
     forceCloseConnections: 'idle',
-    clientErrorHandler,
+    clientErrorHandler: server.clientError,
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) =>
       sendProblem(request, reply, toProblem(error)),
     routerOptions: { ignoreTrailingSlash: true },
-    serverFactory: (next: RequestListener) => {
-      const lane = ingestLane(laneOptions({ parts, ways, watch, newId }), next);
-      const { requestTimeoutMs: requestTimeout } = config;
-      return createServer(
-        {
-          requestTimeout,
-          connectionsCheckingInterval: CONNECTIONS_CHECK_MS,
-          keepAliveTimeout: KEEP_ALIVE_MS,
-        },
-        lane,
-      );
-    },
+    serverFactory: (next: RequestListener) => server.create(ingestLane(lane, next)),
   });
   const nest = await NestFactory.create<NestFastifyApplication>(AppModule.of(parts), adapter, {
     logger: false,
@@ -68,14 +54,23 @@ export async function createApp(config: Config, log: Logger = createLogger(confi
   });
   nest.useGlobalFilters(new ProblemFilter((request, problem) => watch.problem(request, problem)));
   if (config.corsOrigins.length > 0)
-    nest.enableCors({ origin: corsOrigin(config.corsOrigins), maxAge: 86_400 });
+    nest.enableCors({
+      origin: corsOrigin(config.corsOrigins),
+      exposedHeaders: ['ETag', 'Retry-After'],
+      maxAge: 86_400,
+    });
   await register(adapter.getInstance<FastifyInstance>(), ways, watch);
   await nest.init();
   return {
     parts,
     nest,
     listen: async () => {
-      await nest.listen(config.port, config.host);
+      try {
+        await nest.listen(config.port, config.host);
+      } catch (error) {
+        await closeAll(nest);
+        throw listenError(error, config);
+      }
       parts.url = await nest.getUrl();
       return parts.url;
     },
@@ -144,11 +139,4 @@ function requestIds(): () => string {
 
 function corsOrigin(origins: readonly string[]): true | string[] {
   return origins.includes('*') ? true : [...origins];
-}
-
-/** Answers what Node could not read as HTTP, as far as the connection still takes an answer. */
-function clientErrorHandler(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || socket.destroyed) return;
-  if (socket.writable) socket.end(socketAnswer(error.code));
-  else socket.destroy(error);
 }

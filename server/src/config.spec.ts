@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ConfigError, ENVIRONMENT, isTimezone, readConfig } from './config.ts';
+import { ConfigError, ENVIRONMENT, readConfig } from './config.ts';
+import { isTimezone } from './config-values.ts';
 
 const faults = (env: NodeJS.ProcessEnv): readonly string[] => {
   try {
@@ -55,6 +56,61 @@ describe('readConfig()', () => {
   it.each(['1e3', '0x10', '-1', '3000.5', ' 3000', 'abc'])('refuses %s as a number', (value) => {
     expect(faults({ PORT: value })).toHaveLength(1);
   });
+
+  it('regression: says what is allowed and what was given, for every setting', () => {
+    // A value that no setting takes, whatever its kind; free text takes it.
+    const free = ['HOST', 'DAYBOOK_DATA_DIR', 'PUBSUB_EMULATOR_HOST', 'BIGQUERY_EMULATOR_HOST'];
+    const credentials = 'GOOGLE_APPLICATION_CREDENTIALS';
+    for (const name of Object.keys(ENVIRONMENT.shape)) {
+      if (free.includes(name) || name === credentials) continue;
+      const given = '?!';
+      const [fault, ...more] = faults({ [name]: given });
+      expect(more, name).toEqual([]);
+      expect(fault, name).toMatch(new RegExp(`^${name}: (must be|each key must have) `));
+      expect(fault, name).not.toMatch(/Invalid|expected|Too (small|big)|received/i);
+      if (!name.endsWith('_KEYS')) expect(fault, name).toContain(`, not "${given}"`);
+    }
+    expect(faults({ PORT: '70000' })).toEqual(['PORT: must be a whole number from 0 to 65535, not "70000"']);
+    expect(faults({ PORT: '9'.repeat(400) })[0]).toMatch(
+      /^PORT: must be a whole number from 0 to 65535, not "9+"$/,
+    );
+    expect(faults({ DAYBOOK_LOG_REQUESTS: 'some' })).toEqual([
+      'DAYBOOK_LOG_REQUESTS: must be one of all, errors, none, not "some"',
+    ]);
+  });
+
+  it.each([
+    'https://app.example',
+    'http://localhost:8080',
+    'https://[::1]:3000',
+    'capacitor://localhost',
+    'chrome-extension://abcdefghijklmnop',
+    '*',
+    'https://a.example, https://b.example',
+  ])('takes %s as origins', (value) => expect(faults({ DAYBOOK_CORS_ORIGINS: value })).toEqual([]));
+
+  it.each([
+    ['https://app.example/', 'https://app.example'],
+    ['https://app.example/shop', 'https://app.example'],
+    ['https://app.example?x=1', 'https://app.example'],
+    ['HTTPS://App.example', 'https://app.example'],
+    ['https://app.example:443', 'https://app.example'],
+    ['https://user:secret@app.example', 'https://app.example'],
+    ['https://bücher.example', 'https://xn--bcher-kva.example'],
+  ])('regression: refuses %s as an origin and says what browsers send', (value, sent) => {
+    expect(faults({ DAYBOOK_CORS_ORIGINS: `https://fine.example,${value}` })).toEqual([
+      `DAYBOOK_CORS_ORIGINS: must be origins as browsers send them, here ${sent}, not ${JSON.stringify(value)}`,
+    ]);
+  });
+
+  it.each(['app.example', '//app.example', 'https://', 'https://a b', '*.example', 'null', 'mailto:x'])(
+    'regression: refuses %s, which is no origin',
+    (value) => {
+      expect(faults({ DAYBOOK_CORS_ORIGINS: value })).toEqual([
+        `DAYBOOK_CORS_ORIGINS: must be origins, e.g. https://app.example, or *, not ${JSON.stringify(value)}`,
+      ]);
+    },
+  );
 
   it('asks for keys where other machines can reach it', () => {
     expect(faults({ HOST: '0.0.0.0' }).map((fault) => fault.split(':')[0])).toEqual([

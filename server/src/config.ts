@@ -1,29 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
-
-const MIB = 1_024 * 1_024;
-
-/** A whole number from the environment; digits only, so that "1e3" and "0x10" are faults. */
-const int = (min: number, max: number) =>
-  z
-    .string()
-    .regex(/^\d+$/, 'must be a whole number')
-    .transform(Number)
-    .pipe(z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`));
-
-const timezone = z.string().refine(isTimezone, 'must be an IANA timezone name, e.g. Europe/Helsinki');
-
-const list = z.string().transform((text) =>
-  text
-    .split(',')
-    .map((item) => item.trim())
-    .filter((item) => item !== ''),
-);
-
-const keys = list.pipe(z.array(z.string().min(16, 'each key must have at least 16 characters')));
-
-const date = z.iso.date('must be a date, YYYY-MM-DD');
+import { date, int, keys, listItems, MIB, oneOf, origins, timezone } from './config-values.ts';
 
 /**
  * Every variable that Daybook reads. `docs/configuration.md` is generated from the descriptions and defaults;
@@ -59,15 +37,15 @@ export const ENVIRONMENT = z.object({
     .describe(
       'Keys that may read reports, dead letters and metrics, separated by commas. None: no key is asked.',
     ),
-  DAYBOOK_CORS_ORIGINS: list
+  DAYBOOK_CORS_ORIGINS: origins
     .default([])
-    .describe('Origins whose pages may call the API, separated by commas; `*` is any. None: CORS is off.'),
-  DAYBOOK_LOG_LEVEL: z
-    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
+    .describe(
+      'Origins whose pages may call the API, e.g. `https://app.example`, separated by commas; `*` is any. None: CORS is off.',
+    ),
+  DAYBOOK_LOG_LEVEL: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info')
     .describe('Least severe log line that is written.'),
-  DAYBOOK_LOG_REQUESTS: z
-    .enum(['all', 'errors', 'none'])
+  DAYBOOK_LOG_REQUESTS: oneOf(['all', 'errors', 'none'])
     .default('errors')
     .describe('Which requests get a log line: all, those answered with 4xx or 5xx, or none.'),
   DAYBOOK_EVENT_TIME_MIN: date
@@ -112,12 +90,10 @@ export const ENVIRONMENT = z.object({
   DAYBOOK_DUCKDB_THREADS: int(1, 1_024)
     .default(() => availableParallelism())
     .describe('Threads that DuckDB may use. Default: the number of cores that the process may use.'),
-  DAYBOOK_WAREHOUSE: z
-    .enum(['duckdb', 'bigquery'])
+  DAYBOOK_WAREHOUSE: oneOf(['duckdb', 'bigquery'])
     .default('duckdb')
     .describe('Where events end up: `duckdb` in the data directory, or `bigquery`, reached through Pub/Sub.'),
-  DAYBOOK_JOURNAL: z
-    .enum(['on', 'off'])
+  DAYBOOK_JOURNAL: oneOf(['on', 'off'])
     .optional()
     .describe(
       'With `bigquery`: `on` keeps events in a journal on the disk first and sends them on from there, so that an ' +
@@ -200,7 +176,9 @@ export class ConfigError extends Error {
 
   constructor(faults: readonly string[]) {
     super(
-      `the configuration has ${faults.length} fault(s):\n${faults.map((fault) => `  ${fault}`).join('\n')}`,
+      faults.length === 1
+        ? `the configuration has a fault: ${faults[0]}`
+        : `the configuration has ${faults.length} faults:\n${faults.map((fault) => `  ${fault}`).join('\n')}`,
     );
     this.faults = faults;
   }
@@ -222,13 +200,29 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     .filter((name) => name.startsWith('DAYBOOK_') && !known.has(name))
     .map((name) => `${name} is not a setting of Daybook; see docs/configuration.md`);
   const parsed = ENVIRONMENT.safeParse(given);
-  for (const issue of parsed.error?.issues ?? []) faults.push(`${String(issue.path[0])}: ${issue.message}`);
+  for (const { path, message } of parsed.error?.issues ?? []) faults.push(faultText(path, message, given));
   const access = ACCESS.safeParse(given);
   if (access.success) faults.push(...exposureFaults(access.data));
   const way = WAY.safeParse(given);
   if (way.success) faults.push(...wayFaults(way.data));
   if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
   return Object.freeze(toConfig(parsed.data));
+}
+
+/** Settings whose value is never shown. */
+const SECRET: readonly string[] = ['DAYBOOK_WRITE_KEYS', 'DAYBOOK_READ_KEYS'];
+
+/** Characters of a value that a fault shows. */
+const VALUE_CHARS_SHOWN = 100;
+
+/** What is wrong with a setting, or with one item of its list: its name, what is allowed, what was given. */
+function faultText([name, index]: readonly PropertyKey[], message: string, given: NodeJS.ProcessEnv): string {
+  const text = given[String(name)] ?? '';
+  const item = typeof index === 'number' ? (listItems(text)[index] ?? '') : text;
+  const shown = SECRET.includes(String(name))
+    ? ''
+    : `, not ${JSON.stringify(item.slice(0, VALUE_CHARS_SHOWN))}`;
+  return `${String(name)}: ${message}${shown}`;
 }
 
 /** Reachable from other machines only with keys. */
@@ -262,16 +256,6 @@ function wayFaults(env: z.output<typeof WAY>): string[] {
 /** True for the addresses that only this machine can reach. */
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
-}
-
-/** True for an IANA timezone name that this runtime knows. */
-export function isTimezone(name: string): boolean {
-  if (!/^[A-Za-z][A-Za-z0-9_+\-/]*$/.test(name)) return false;
-  try {
-    return Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
-  } catch {
-    return false;
-  }
 }
 
 function toConfig(env: Environment) {

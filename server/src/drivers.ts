@@ -6,9 +6,12 @@ import type { JournalPublisherOptions } from './transport/journal/publisher.ts';
 import type { TransportOptions } from './transport/open.ts';
 import type { PubsubPublisherOptions } from './transport/pubsub/publisher.ts';
 import { bigqueryDialect } from './warehouse/bigquery/dialect.ts';
+import { bigquerySupports } from './warehouse/bigquery/supports.ts';
 import type { BigqueryWarehouseOptions } from './warehouse/bigquery/warehouse.ts';
+import type { WarehouseSupports } from './warehouse/contract.ts';
 import type { Dialect } from './warehouse/dialect.ts';
 import { duckdbDialect } from './warehouse/duckdb/dialect.ts';
+import { duckdbSupports } from './warehouse/duckdb/supports.ts';
 
 /* Which drivers a configuration asks for, and what each is told of it. */
 
@@ -68,4 +71,9 @@ export function transportOptions(
 /** The SQL that reports are written in. */
 export function dialectOf(config: Config): Dialect {
   return config.warehouse === 'duckdb' ? duckdbDialect : bigqueryDialect(config.google.place);
+}
+
+/** What the warehouse can do, told without opening it. */
+export function supportsOf(config: Config): WarehouseSupports {
+  return config.warehouse === 'duckdb' ? duckdbSupports : bigquerySupports(config.google.stalenessMs);
 }

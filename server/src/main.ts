@@ -1,39 +1,7 @@
-import { createApp } from './app.ts';
-import { ConfigError, EX_CONFIG, readConfig } from './config.ts';
-import { AlreadyRunningError } from './control/server.ts';
-import { greeting } from './greeting.ts';
+import { requireNode } from './node-version.ts';
 
-/** Serves until SIGTERM or SIGINT; the exit code says how it ended. */
-export async function serve(env: NodeJS.ProcessEnv = process.env): Promise<void> {
-  const config = readConfig(env);
-  const app = await createApp(config);
-  const url = await app.listen();
-  process.stdout.write(greeting(url, config));
-  const stop = (signal: NodeJS.Signals) => {
-    app.parts.log.info({ signal }, 'shutting down');
-    setTimeout(() => {
-      app.parts.log.error('the shutdown took too long');
-      process.exit(1);
-    }, config.shutdownTimeoutMs).unref();
-    app.close().then(
-      () => process.exit(0),
-      (error: unknown) => {
-        app.parts.log.error(error);
-        process.exit(1);
-      },
-    );
-  };
-  process.once('SIGTERM', stop).once('SIGINT', stop);
-}
+/* Starts the server. */
 
-/** Prints why a command could not do its work, for people; a fault of ours comes with its stack. Returns the exit code. */
-export function explainStart(error: unknown): number {
-  const { message, stack, name } = error instanceof Error ? error : new Error(String(error));
-  const expected = ['Error', 'StoreError', ConfigError.name, AlreadyRunningError.name].includes(name);
-  process.stderr.write(`daybook: ${expected ? message : (stack ?? message)}\n`);
-  return error instanceof ConfigError ? EX_CONFIG : 1;
-}
-
-if (import.meta.main) {
-  serve().catch((error: unknown) => process.exit(explainStart(error)));
-}
+requireNode();
+const { explainStart, serve } = await import('./serve.ts');
+serve().catch((error: unknown) => process.exit(explainStart(error)));

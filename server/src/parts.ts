@@ -1,7 +1,7 @@
 import { randomFillSync } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
 import { DEFAULT_PROJECT, Keys } from './access/keys.ts';
 import type { Config } from './config.ts';
+import { makeDataDirectory } from './control/data-directory.ts';
 import { alreadyRunning, AlreadyRunningError, ControlServer } from './control/server.ts';
 import { EngineThread } from './delivery/engine-thread.ts';
 import { dialectOf, engineOptions, transportOptions } from './drivers.ts';
@@ -39,7 +39,8 @@ export interface Parts {
 
 /**
  * Opens what the configuration asks for, and the data directory where one is used.
- * @throws AlreadyRunningError when another process uses it; StoreError when events cannot be taken
+ * @throws AlreadyRunningError when another process uses it; DirectoryError when it cannot be used; StoreError when
+ * events cannot be taken
  */
 export async function openParts(config: Config, log: Logger): Promise<Parts> {
   const head = new JournalHead();
@@ -112,7 +113,7 @@ function heldDirectory(parts: Parts, engine: EngineThread): Held {
   const control = controlServer(parts, engine);
   return {
     take: async () => {
-      mkdirSync(dataDirectory, { recursive: true });
+      makeDataDirectory(dataDirectory);
       await control.listen();
     },
     leave: () => control.close(),

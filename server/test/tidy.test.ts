@@ -42,17 +42,18 @@ const ALLOWED: Record<string, readonly string[]> = {
   ingest: [...DOMAIN, 'transport'],
   delivery: [...DOMAIN, 'transport', 'warehouse'],
   reports: [...DOMAIN, 'warehouse'],
-  http: ['event', 'config.ts'],
+  http: ['event', 'config-values.ts'],
   telemetry: ['event', 'access', 'delivery', 'http', 'transport'],
   access: ['http'],
   control: [],
   'google.ts': [],
+  'node-version.ts': [],
   'drivers.ts': ['config.ts', 'warehouse'],
-  'config.ts': [],
-  'config-doc.ts': ['config.ts'],
+  'config.ts': ['config-values.ts'],
+  'config-values.ts': [],
   'greeting.ts': ['config.ts', 'event'],
 };
-const TOP = ['parts.ts', 'app.module.ts', 'app.ts', 'main.ts', 'cli'];
+const TOP = ['parts.ts', 'app.module.ts', 'app.ts', 'listen-error.ts', 'serve.ts', 'main.ts', 'cli'];
 
 /** Imports of types alone, and of tokens, do not tie rooms at run time. */
 function runtimeImports(file: string): string[] {
@@ -73,8 +74,20 @@ describe('the repository', () => {
     },
   );
 
+  it('loads nothing before the version of Node is checked', () => {
+    for (const entry of ['server/src/main.ts', 'server/src/cli/daybook.ts']) {
+      const linked = [...read(entry).matchAll(/(?:^|\n)import [^(][^;]*from '([^']+)'/g)].map(
+        (match) => match[1]!,
+      );
+      expect(
+        linked.map((path) => roomOf(resolve(ROOT, dirname(entry), path))),
+        entry,
+      ).toEqual(['node-version.ts']);
+    }
+  });
+
   it('keeps Nest to its own files', () => {
-    const allowed = /\.(module|controller|guard|filter|interceptor)\.ts$|\/(app|main)\.ts$/;
+    const allowed = /\.(module|controller|guard|filter|interceptor)\.ts$|\/app\.ts$/;
     const wrong = product.filter(
       (file) => !allowed.test(file) && importsOf(file).some((name) => name.startsWith('@nestjs/')),
     );
@@ -109,7 +122,7 @@ describe('the repository', () => {
 
   it('reads the environment in config.ts only', () => {
     const wrong = product.filter(
-      (file) => /process\.env/.test(read(file)) && !/\/(config|main)\.ts$|\/cli\//.test(file),
+      (file) => /process\.env/.test(read(file)) && !/\/(config|serve)\.ts$|\/cli\//.test(file),
     );
     expect(wrong).toEqual([]);
   });

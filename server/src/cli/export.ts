@@ -1,4 +1,4 @@
-import { createReadStream, createWriteStream, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, createReadStream, createWriteStream, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Writable } from 'node:stream';
@@ -6,13 +6,17 @@ import { pipeline } from 'node:stream/promises';
 import type { Config } from '../config.ts';
 import type { ExportSlice } from '../warehouse/contract.ts';
 import { EXPORT_COLUMNS } from '../warehouse/duckdb/export.ts';
+import { supportsOf } from '../drivers.ts';
 import { reach, type Reach } from './reach.ts';
+import { UsageError } from './usage-error.ts';
 
 export interface ExportOptions {
   readonly format: ExportSlice['format'];
   readonly from?: string;
   readonly to?: string;
   readonly output?: string;
+  /** The mask that a new output file gets its mode from, whichever process writes it. */
+  readonly umask: number;
 }
 
 /**
@@ -20,19 +24,40 @@ export interface ExportOptions {
  * nor temporary files grow with the range; BigQuery bills a scan for each query, so there it is one. The output of both can be imported again, ids included.
  */
 export async function exportEvents(config: Config, options: ExportOptions): Promise<number> {
-  for (const day of [options.from, options.to]) {
-    if (day !== undefined && !/^\d{4}-\d{2}-\d{2}$/.test(day))
-      throw new Error(`"${day}" is not a day, YYYY-MM-DD`);
-  }
+  checkOptions(options);
   const { format, output } = options;
-  if (format === 'parquet' && output === undefined) throw new Error('parquet needs --output FILE');
-  return reach(config, async (data) => {
+  const mode = output === undefined ? undefined : modeOf(output, options.umask);
+  await reach(config, async (data) => {
     await data.drain();
-    if (format === 'parquet' || (output !== undefined && config.warehouse === 'bigquery'))
+    if (format === 'parquet' || (output !== undefined && !supportsOf(config).exportByDay))
       await data.exportTo({ ...range(options), format, path: resolve(output!) });
     else await exportSlices(config, data, options);
-    return 0;
   });
+  if (mode !== undefined) chmodSync(output!, mode);
+  return 0;
+}
+
+/** The mode that the output shall have: its own where it is there, else that of a new file; none where it is no file. */
+function modeOf(output: string, umask: number): number | undefined {
+  const present = statSync(output, { throwIfNoEntry: false });
+  if (present === undefined) return 0o666 & ~umask;
+  return present.isFile() ? present.mode & 0o777 : undefined;
+}
+
+/** @throws UsageError */
+function checkOptions({ from, to, format, output }: ExportOptions): void {
+  for (const [option, day] of Object.entries({ from, to })) {
+    if (day !== undefined && !isDay(day))
+      throw new UsageError(`--${option} ${day}: must be a day, YYYY-MM-DD`);
+  }
+  if (from !== undefined && to !== undefined && from > to)
+    throw new UsageError(`--from ${from} is after --to ${to}`);
+  if (format === 'parquet' && output === undefined) throw new UsageError('parquet needs --output FILE');
+}
+
+function isDay(text: string): boolean {
+  const at = /^\d{4}-\d{2}-\d{2}$/.test(text) ? new Date(text) : new Date(Number.NaN);
+  return !Number.isNaN(at.getTime()) && at.toISOString().startsWith(text);
 }
 
 function range({ from, to }: ExportOptions): Range {
@@ -41,11 +66,14 @@ function range({ from, to }: ExportOptions): Range {
 
 async function exportSlices(config: Config, data: Reach, options: ExportOptions): Promise<void> {
   const directory = mkdtempSync(join(config.journal ? config.dataDirectory : tmpdir(), 'export-'));
-  const parts = config.warehouse === 'duckdb' ? await daysWithEvents(data, options) : [range(options)];
+  const parts = supportsOf(config).exportByDay ? await daysWithEvents(data, options) : [range(options)];
   const toFile = options.output !== undefined;
   const target: Writable = toFile ? createWriteStream(options.output) : process.stdout;
   try {
     await pipeline(slices(data, options.format, parts, directory), target, { end: toFile });
+  } catch (error) {
+    // Who reads has read enough, as `head` does.
+    if (toFile || (error as NodeJS.ErrnoException).code !== 'EPIPE') throw error;
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

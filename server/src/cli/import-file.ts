@@ -18,17 +18,23 @@ export interface FileRecord {
 
 const COMPRESSIONS = { gz: createGunzip, br: createBrotliDecompress, zst: createZstdDecompress } as const;
 
+/** In place of a file: NDJSON from standard input. */
+export const STDIN = '-';
+
+/** 0 where it is not known. */
 export function fileSize(file: string): number {
-  return statSync(file).size;
+  return file === STDIN ? 0 : statSync(file).size;
 }
 
 /** Reads a file record by record; its name says the format. @throws Error when it says none */
 export async function* readRecords(file: string): AsyncGenerator<FileRecord> {
+  if (file === STDIN) {
+    for await (const record of ndjsonRecords(process.stdin)) yield { ...record, bytesRead: 0 };
+    return;
+  }
   const [, format, compression] = /\.(ndjson|jsonl|csv)(?:\.(gz|br|zst))?$/.exec(file) ?? [];
   if (format === undefined) {
-    throw new Error(
-      `${file}: name it .ndjson, .jsonl or .csv, and .gz, .br or .zst behind it when it is compressed`,
-    );
+    throw new Error(`name it .ndjson, .jsonl or .csv, and .gz, .br or .zst behind it when it is compressed`);
   }
   const raw = createReadStream(file);
   const stream =
@@ -62,16 +68,17 @@ async function* csvRecords(stream: Readable): AsyncGenerator<Parsed> {
   }
 }
 
-/** A CSV record as an event: empty cells are absent, times are numbers, properties are JSON. */
+/** A CSV record as an event: empty cells are absent, times are numbers, properties are JSON, a type is not needed. */
 function csvEvent(record: Readonly<Record<string, string>>): object {
   const cells = Object.entries(record).filter(([, cell]) => cell !== '');
-  return Object.fromEntries(
-    cells.map(([name, cell]) => {
+  const event = Object.fromEntries(
+    cells.map(([name, cell]): [string, unknown] => {
       if (name === 'event_time') return [name, Number.isNaN(Number(cell)) ? cell : Number(cell)];
       if (name === 'properties') return [name, parseOrUndefined(cell) ?? cell];
       return [name, cell];
     }),
   );
+  return { type: 'event', ...event };
 }
 
 function parseOrUndefined(text: string): unknown {

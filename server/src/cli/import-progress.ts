@@ -20,6 +20,16 @@ export function recordsDigest(): { add(text: string): void; value(): string } {
   };
 }
 
+/** What keeps how far a file was sent. */
+export type ImportNotes = Pick<ImportProgress, 'records' | 'save' | 'forget'>;
+
+/** For what cannot be read twice. */
+export const NO_NOTES: ImportNotes = {
+  records: () => Promise.resolve(0),
+  save: () => undefined,
+  forget: () => undefined,
+};
+
 /** How far a file was sent to a server, kept in the data directory, so that an import can go on where it stopped. */
 export class ImportProgress {
   readonly #file: string;

@@ -3,8 +3,8 @@ import type { Config } from '../config.ts';
 import { ControlClient } from '../control/client.ts';
 import { createApp } from '../app.ts';
 import { createLogger } from '../telemetry/log.ts';
-import { fileSize, readRecords, type FileRecord } from './import-file.ts';
-import { ImportProgress, recordsDigest } from './import-progress.ts';
+import { fileSize, readRecords, STDIN, type FileRecord } from './import-file.ts';
+import { ImportProgress, NO_NOTES, recordsDigest, type ImportNotes } from './import-progress.ts';
 import { Progress } from './progress.ts';
 import { reach } from './reach.ts';
 import { sendBatch, type SendResult, type Target } from './send.ts';
@@ -47,24 +47,52 @@ async function importTo(
 ): Promise<number> {
   let rejected = 0;
   for (const file of files) {
-    const done = new ImportProgress(config.dataDirectory, file, target.url);
-    if (options.fromStart === true) done.forget();
-    const import_ = new FileImport(target, file, done);
-    const result = await import_.run();
+    const result = await importFile(target, config, file, options).catch((error: unknown) => {
+      throw naming(file, error);
+    });
     rejected += result.rejected;
     process.stdout.write(
-      `${file}: ${result.accepted} accepted, ${result.rejected} rejected, ${result.skipped} imported before\n`,
+      `${shownName(file)}: ${result.accepted} accepted, ${result.rejected} rejected, ${result.skipped} imported before\n`,
     );
   }
   if (options.url === undefined) await reach(config, (data) => data.drain());
   return rejected === 0 ? 0 : 1;
 }
 
+function importFile(
+  target: Target,
+  config: Config,
+  file: string,
+  options: ImportOptions,
+): Promise<FileResult> {
+  const notes = file === STDIN ? NO_NOTES : new ImportProgress(config.dataDirectory, file, target.url);
+  if (options.fromStart === true) notes.forget();
+  return new FileImport(target, file, notes).run();
+}
+
+/** An error as one of a file. */
+function naming(file: string, error: unknown): Error {
+  const { message } = error as Error;
+  return new Error(message.includes(file) && file !== STDIN ? message : `${shownName(file)}: ${message}`, {
+    cause: error,
+  });
+}
+
+function shownName(file: string): string {
+  return file === STDIN ? 'standard input' : file;
+}
+
+interface FileResult {
+  readonly accepted: number;
+  readonly rejected: number;
+  readonly skipped: number;
+}
+
 /** One file on its way. */
 class FileImport {
   readonly #target: Target;
   readonly #file: string;
-  readonly #done: ImportProgress;
+  readonly #done: ImportNotes;
   #batch: FileRecord[] = [];
   #lines: string[] = [];
   #bytes = 0;
@@ -72,14 +100,14 @@ class FileImport {
   readonly #digest = recordsDigest();
   #rejected = 0;
 
-  constructor(target: Target, file: string, done: ImportProgress) {
+  constructor(target: Target, file: string, done: ImportNotes) {
     this.#target = target;
     this.#file = file;
     this.#done = done;
   }
 
-  async run(): Promise<{ accepted: number; rejected: number; skipped: number }> {
-    const progress = new Progress(this.#file, fileSize(this.#file));
+  async run(): Promise<FileResult> {
+    const progress = new Progress(shownName(this.#file), fileSize(this.#file));
     const skip = await this.#done.records(readRecords(this.#file));
     let count = 0;
     for await (const record of readRecords(this.#file)) {
@@ -120,7 +148,7 @@ class FileImport {
       this.#rejected += 1;
       if (this.#rejected > SHOWN_MAX) continue;
       const reasons = errors.map(({ pointer, detail }) => `${pointer.slice(1)} ${detail}`.trim()).join('; ');
-      process.stderr.write(`${this.#file}:${this.#batch[index]?.line ?? '?'}: ${reasons}\n`);
+      process.stderr.write(`${shownName(this.#file)}:${this.#batch[index]?.line ?? '?'}: ${reasons}\n`);
     }
     this.#rejected += result.rejected_total - result.rejected.length;
   }

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import type { Config } from '../config.ts';
 import { ControlClient } from '../control/client.ts';
 import { Engine } from '../delivery/engine.ts';
@@ -26,7 +26,7 @@ export async function reach<T>(config: Config, work: (data: Reach) => Promise<T>
   if (config.journal) {
     const client = new ControlClient(config.dataDirectory);
     if ((await client.status()) !== undefined) return work(throughServer(client));
-    if (!existsSync(config.dataDirectory))
+    if (statSync(config.dataDirectory, { throwIfNoEntry: false })?.isDirectory() !== true)
       throw new Error(`there is no data directory ${config.dataDirectory}`);
   }
   const engine = new Engine(engineOptions(config));

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { ENVIRONMENT, EX_CONFIG } from '../config.ts';
 import { PROBLEMS } from '../http/problems.ts';
 
@@ -26,16 +27,41 @@ ${rows.join('\n')}
 /** Defaults that depend on the machine, in words. */
 const COMPUTED_DEFAULTS: Readonly<Record<string, string>> = { DAYBOOK_DUCKDB_THREADS: 'number of cores' };
 
+/** A setting's JSON Schema, as far as it bounds the value. */
+interface Bounds {
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly enum?: readonly string[];
+  readonly format?: string;
+  readonly items?: { readonly minLength?: number };
+}
+
+/** Name → what the schema that checks the setting allows, in words, where it bounds it. */
+function allowedValues(): Readonly<Record<string, string>> {
+  const { properties } = z.toJSONSchema(ENVIRONMENT, { unrepresentable: 'any' });
+  return Object.fromEntries(
+    Object.entries(properties ?? {}).map(([name, bounds]) => [name, boundsText(bounds as Bounds)]),
+  );
+}
+
+function boundsText({ minimum, maximum, enum: words, format, items }: Bounds): string {
+  if (minimum !== undefined && maximum !== undefined) return `${minimum} to ${maximum}`;
+  if (words !== undefined) return words.map((word) => `\`${word}\``).join(', ');
+  if (items?.minLength !== undefined) return `each at least ${items.minLength} characters`;
+  return format === 'date' ? 'YYYY-MM-DD' : '';
+}
+
 /** The text of `docs/configuration.md`. */
 export function configurationMarkdown(): string {
   const defaults: Readonly<Record<string, string | number | readonly string[] | undefined>> =
     ENVIRONMENT.parse({});
+  const allowed = allowedValues();
   const rows = Object.entries(ENVIRONMENT.shape).map(([name, { description }]) => {
     const value = defaults[name];
     const shown =
       COMPUTED_DEFAULTS[name] ??
       (value === undefined || Array.isArray(value) ? 'none' : `\`${String(value)}\``);
-    return `| \`${name}\` | ${shown} | ${description ?? ''} |`;
+    return `| \`${name}\` | ${shown} | ${allowed[name] ?? ''} | ${description ?? ''} |`;
   });
   return `${NOTE}
 
@@ -45,8 +71,8 @@ Settings are environment variables. All faults are printed together when the ser
 variables, and the exit code is ${EX_CONFIG}; a \`DAYBOOK_*\` variable that is not in this table is a fault. An empty value counts
 as not set.
 
-| variable | default | meaning |
-|---|---|---|
+| variable | default | allowed | meaning |
+|---|---|---|---|
 ${rows.join('\n')}
 `;
 }

@@ -1,4 +1,5 @@
 import { request } from 'node:http';
+import { dirname } from 'node:path';
 import { socketPath, type ControlStatus } from './socket.ts';
 
 /** Sends commands to the server that runs on a data directory. */
@@ -14,7 +15,12 @@ export class ControlClient {
     try {
       return (await this.call('status')) as ControlStatus;
     } catch (error) {
-      if (['ENOENT', 'ECONNREFUSED'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+      const { code = '' } = error as NodeJS.ErrnoException;
+      if (['ENOENT', 'ENOTDIR', 'ECONNREFUSED'].includes(code)) return undefined;
+      if (code === 'EACCES')
+        throw new Error(`${dirname(this.#path)} belongs to another user: call the command as that one`, {
+          cause: error,
+        });
       throw error;
     }
   }

@@ -29,7 +29,9 @@ export const EVENT_SCHEMA = {
     session_id: name('The session it belongs to.'),
     event_time: {
       type: 'number',
-      description: 'When it happened: unix time in seconds, fractions allowed (kept to the microsecond).',
+      description:
+        'When it happened: unix time in seconds, fractions allowed (kept to the microsecond). From 2000-01-01 to a day ' +
+        'ahead of the clock, unless the server is set otherwise.',
     },
     event_id: name(
       'Idempotency key: an event whose event_id is stored already is accepted and not counted again. ' +

@@ -1,4 +1,4 @@
-import { Controller, Get, Header } from '@nestjs/common';
+import { Controller, Get, Header, Redirect } from '@nestjs/common';
 import { docsPage, errorsPage } from './docs-page.ts';
 import { openApiDocument } from './openapi.ts';
 import { VERSION } from './version.ts';
@@ -10,6 +10,11 @@ const POLICY = "default-src 'none'; style-src 'unsafe-inline'";
 @Controller()
 export class DocsController {
   readonly #document = openApiDocument(VERSION);
+
+  /** Whoever opens the server in a browser wants to know what it is. */
+  @Get()
+  @Redirect('/docs', 302)
+  home(): void {}
 
   @Get('openapi.json')
   @Header('cache-control', 'no-cache')

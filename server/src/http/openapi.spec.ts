@@ -4,6 +4,7 @@ import { EVENT_EXAMPLE } from '../event/schema.ts';
 import { docsPage, errorsPage } from './docs-page.ts';
 import { openApiDocument } from './openapi.ts';
 import { PROBLEMS } from './problems.ts';
+import { DAYS_MAX } from './wire.ts';
 
 const document = openApiDocument('1.2.3');
 const ajv = new Ajv2020({ strict: false, formats: { 'date-time': true } });
@@ -52,6 +53,51 @@ describe('docsPage()', () => {
     const html = docsPage(document);
     for (const path of Object.keys(document.paths)) expect(html).toContain(`<code>${path}</code>`);
     expect(html).not.toMatch(/<script|<link|src=|url\(/);
+  });
+});
+
+describe('docsPage() tells', () => {
+  const html = docsPage(document);
+  const row = (name: string, from = 0) =>
+    [
+      ...html
+        .slice(from)
+        .matchAll(/<tr><td><code>([^<]*)<\/code><\/td><td>(.*?)<\/td><td>([^]*?)<\/td><\/tr>/g),
+    ].find((match) => match[1] === name) ?? [];
+
+  it('regression: what each parameter can be', () => {
+    expect(row('Content-Encoding')[2]).toContain('<code>gzip</code> or <code>br</code> or <code>zstd</code>');
+    expect(row('date_format')[2]).toContain('<code>iso</code> or <code>mdy</code> or <code>dmy</code>');
+    expect(row('limit')[2]).toContain('integer, 1–1,000, default <code>100</code>');
+    expect(row('to')[3]).toContain(`${DAYS_MAX.toLocaleString('en')} days`);
+  });
+
+  it('regression: the shape of errors, in a batch and in a problem', () => {
+    expect(row('rejected[].errors')[2]).toBe('array of objects');
+    for (const name of ['rejected[].errors[].pointer', 'rejected[].errors[].detail', 'errors[].pointer'])
+      expect(row(name)[2], name).toBe('string');
+    for (const name of Object.keys(document.components.schemas['Problem']!['properties'] as object))
+      expect(row(name, html.indexOf('id="Problem"'))[3], name).toMatch(/./);
+  });
+
+  it('regression: the event first, and where everything is', () => {
+    const at = (text: string) => html.indexOf(text);
+    expect(at('id="Event"')).toBeGreaterThan(0);
+    expect(at('id="Event"')).toBeLessThan(at('<code>/analytics/event</code>'));
+    const links = [...html.slice(0, at('</nav>')).matchAll(/href="#(\w+)"/g)].map((match) => match[1]!);
+    expect(links).toEqual(['Events', 'Event', 'Reports', 'Operation', 'Problem']);
+    for (const id of links) expect(html).toContain(`id="${id}"`);
+  });
+
+  it('regression: a batch whose answer fits it', () => {
+    const { requestBody, responses } = document.paths['/analytics/events']!['post'] as unknown as {
+      requestBody: { content: Record<string, { example: unknown }> };
+      responses: Record<string, { content: Record<string, { example: unknown }> }>;
+    };
+    const { content } = requestBody;
+    const sent = content['application/json']!.example as object[];
+    expect(responses['200']!.content['application/json']!.example).toEqual({ accepted: sent.length });
+    expect((content['application/x-ndjson']!.example as string).trim().split('\n')).toHaveLength(sent.length);
   });
 });
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { BATCH_LIMITS, EVENT_BYTES_MAX } from '../event/limits.ts';
 import { EVENT_EXAMPLE, EVENT_SCHEMA } from '../event/schema.ts';
-import { PROBLEMS, type ProblemCode } from './problems.ts';
+import { Problem, problemBody, PROBLEMS, type ProblemCode } from './problems.ts';
 import {
   ACCEPTED,
   DAILY,
@@ -21,6 +21,8 @@ function schema(from: z.ZodType): Json {
   const { $schema: _, ...rest } = z.toJSONSchema(from, { io: 'output', unrepresentable: 'any' }) as Json;
   return rest;
 }
+
+const count = (value: number) => value.toLocaleString('en');
 
 const ref = (name: string): Json => ({ $ref: `#/components/schemas/${name}` });
 
@@ -44,7 +46,7 @@ function problems(...codes: ProblemCode[]): Json {
 
 /** Query parameters from the schema that checks them. */
 function parameters(query: z.ZodObject): Json[] {
-  const { properties } = z.toJSONSchema(query, { io: 'input', unrepresentable: 'any' }) as {
+  const { properties } = z.toJSONSchema(query, { io: 'output', unrepresentable: 'any' }) as {
     properties: Record<string, Json>;
   };
   return Object.entries(properties).map(([name, { description, ...rest }]) => ({
@@ -73,14 +75,27 @@ const ENCODING = {
   name: 'Content-Encoding',
   in: 'header',
   description: 'How the body is compressed. Limits on bytes hold before and after decompression.',
-  schema: { enum: ['gzip', 'br', 'zstd'] },
+  schema: { type: 'string', enum: ['gzip', 'br', 'zstd'] },
 };
+
+const EVENTS_EXAMPLE = [
+  EVENT_EXAMPLE,
+  { ...EVENT_EXAMPLE, event_time: EVENT_EXAMPLE.event_time + 45, page: '/docs' },
+];
+
+const PROBLEM_EXAMPLE = problemBody(
+  new Problem('invalid-event', 'user_id: is required', {
+    faults: [{ pointer: '/user_id', detail: 'is required' }],
+  }),
+  'Jx5lTqGZ-1',
+  '/analytics/event',
+);
 
 const INGEST = {
   '/analytics/event': {
     post: {
       summary: 'Send one event',
-      description: `Answers after the event is durable. The body may have ${EVENT_BYTES_MAX} bytes.`,
+      description: `Answers after the event is durable. The body may have ${count(EVENT_BYTES_MAX)} bytes.`,
       operationId: 'sendEvent',
       tags: ['Events'],
       security: [{}, { writeKey: [] }],
@@ -99,7 +114,7 @@ const INGEST = {
     post: {
       summary: 'Send a batch of events',
       description:
-        `Up to ${BATCH_LIMITS.eventsMax} events and ${BATCH_LIMITS.bytesMax} bytes, as a JSON array or as ` +
+        `Up to ${count(BATCH_LIMITS.eventsMax)} events and ${count(BATCH_LIMITS.bytesMax)} bytes, as a JSON array or as ` +
         'NDJSON. The good events are stored, also when others are bad. Give events an event_id: then sending ' +
         'the whole batch again is always safe.',
       operationId: 'sendEvents',
@@ -111,16 +126,16 @@ const INGEST = {
         content: {
           'application/json': {
             schema: { type: 'array', minItems: 1, maxItems: BATCH_LIMITS.eventsMax, items: ref('Event') },
-            example: [EVENT_EXAMPLE],
+            example: EVENTS_EXAMPLE,
           },
           'application/x-ndjson': {
             schema: { type: 'string', description: 'One event a line; blank lines are passed over.' },
-            example: `${JSON.stringify(EVENT_EXAMPLE)}\n`,
+            example: EVENTS_EXAMPLE.map((event) => `${JSON.stringify(event)}\n`).join(''),
           },
         },
       },
       responses: {
-        200: answer('All stored durably.', 'Accepted', { accepted: 2 }),
+        200: answer('All stored durably.', 'Accepted', { accepted: EVENTS_EXAMPLE.length }),
         207: answer('The good events are stored durably; the others are listed.', 'PartlyAccepted', {
           accepted: 1,
           rejected: [
@@ -267,7 +282,7 @@ export function openApiDocument(version: string): ApiDocument & { readonly opena
         PartlyAccepted: schema(PARTLY_ACCEPTED),
         Daily: schema(DAILY),
         DeadLetters: schema(DEAD_LETTERS),
-        Problem: schema(PROBLEM),
+        Problem: { ...schema(PROBLEM), examples: [PROBLEM_EXAMPLE] },
         Live: schema(LIVE),
         Ready: schema(READY),
       },

@@ -10,7 +10,6 @@ const FASTIFY_PROBLEMS: Readonly<Record<string, ProblemCode>> = {
   FST_ERR_CTP_EMPTY_JSON_BODY: 'invalid-json',
   FST_ERR_CTP_INVALID_JSON_BODY: 'invalid-json',
   FST_ERR_BAD_URL: 'bad-request',
-  FST_ERR_MAX_PARAM_LENGTH: 'uri-too-long',
   FST_ERR_NOT_FOUND: 'not-found',
   FST_ERR_REP_INVALID_PAYLOAD_TYPE: 'internal-error',
 };
@@ -19,6 +18,10 @@ const FASTIFY_PROBLEMS: Readonly<Record<string, ProblemCode>> = {
 const SOCKET_PROBLEMS: Readonly<Record<string, ProblemCode>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'request-timeout',
   HPE_HEADER_OVERFLOW: 'headers-too-large',
+};
+
+const SOCKET_DETAILS: Readonly<Partial<Record<ProblemCode, string>>> = {
+  'request-timeout': 'the request did not arrive whole in time',
 };
 
 /** Anything thrown below a route → the problem to answer. What we do not know is `internal-error`. */
@@ -42,12 +45,19 @@ export interface ProblemAnswer {
 
 /** A problem → the answer to a request, by its id and URL. */
 export function problemAnswer(problem: Problem, requestId: string, url: string): ProblemAnswer {
-  const path = url.split('?', 1)[0] ?? '';
   return {
     status: PROBLEMS[problem.code].status,
     headers: problemHeaders(problem),
-    body: JSON.stringify(problemBody(problem, requestId, path)),
+    body: JSON.stringify(problemBody(problem, requestId, pathOf(url))),
   };
+}
+
+/** Characters of a path that are sent back to who asked for it. */
+const PATH_CHARS_SHOWN = 200;
+
+/** A URL without its query, as far as it is sent back. */
+function pathOf(url: string): string {
+  return (url.split('?', 1)[0] ?? '').slice(0, PATH_CHARS_SHOWN);
 }
 
 /** Writes a problem as the answer. */
@@ -60,17 +70,23 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, proble
 export function notFoundProblem(instance: FastifyInstance, request: FastifyRequest): Problem {
   const url = request.url.split('?', 1)[0] ?? '';
   const allowed = (['GET', 'POST'] as const).filter((method) => instance.hasRoute({ method, url }));
-  if (allowed.length === 0) return new Problem('not-found', `there is no ${request.method} ${url}`);
+  if (allowed.length === 0) return new Problem('not-found', `there is no ${request.method} ${pathOf(url)}`);
   const allow = allowed.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ');
   return new Problem('method-not-allowed', `allowed: ${allow}`, { headers: { allow } });
 }
 
-/** A whole HTTP answer for a connection whose request could not even be parsed, as text. */
-export function socketAnswer(code: string | undefined): string {
-  const problem = SOCKET_PROBLEMS[code ?? ''] ?? 'bad-request';
-  const { status, title } = PROBLEMS[problem];
-  const body = JSON.stringify(problemBody(new Problem(problem, title), '', ''));
-  const headers = { ...problemHeaders(new Problem(problem, title)), connection: 'close' };
+/** Options of a problem after which the connection is of no more use. */
+export const closing = { headers: { connection: 'close' } } as const;
+
+/** Node's error on a connection → the problem to answer. */
+export function socketProblem(error: NodeJS.ErrnoException): Problem {
+  const code = SOCKET_PROBLEMS[error.code ?? ''] ?? 'bad-request';
+  return new Problem(code, SOCKET_DETAILS[code] ?? PROBLEMS[code].title, { cause: error, ...closing });
+}
+
+/** An answer as a whole HTTP message, for a connection whose request could not even be parsed. */
+export function socketAnswer({ status, headers, body }: ProblemAnswer, problem: Problem): string {
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  const { title } = PROBLEMS[problem.code];
   return `HTTP/1.1 ${status} ${title}\r\n${lines.join('')}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 }

@@ -59,13 +59,18 @@ export const PROBLEMS = {
     'The batch has too many events',
     'Split the batch; the detail names the limit.',
   ),
-  'uri-too-long': kind(414, 'The URL is too long', 'Shorten the URL.'),
+  'uri-too-long': kind(414, 'The URL is too long', 'Shorten the URL; the detail names the limit.'),
   'unsupported-media-type': kind(
     415,
     'The media type is not supported',
     'Use a Content-Type that the detail names.',
   ),
   'unsupported-encoding': kind(415, 'The content encoding is not supported', 'Use gzip, br, zstd, or none.'),
+  'expectation-failed': kind(
+    417,
+    'The expectation cannot be met',
+    'Leave the header Expect out, or send Expect: 100-continue.',
+  ),
   'headers-too-large': kind(431, 'The headers are too large', 'Send fewer or shorter headers.'),
   'internal-error': kind(
     500,

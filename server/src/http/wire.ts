@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isTimezone } from '../config.ts';
+import { isTimezone } from '../config-values.ts';
 
 /** Days in a range of one report, at most. */
 export const DAYS_MAX = 3_660;
@@ -11,7 +11,12 @@ const date = z.iso.date('must be a date, YYYY-MM-DD');
 export const DAILY_QUERY = z
   .strictObject({
     from: date.optional().describe('First day, YYYY-MM-DD, included.'),
-    to: date.optional().describe('Last day, YYYY-MM-DD, included.'),
+    to: date
+      .optional()
+      .describe(
+        `Last day, YYYY-MM-DD, included. From the first to the last there may be ${DAYS_MAX.toLocaleString('en')} days; ` +
+          'a range with one end runs to today, or from the first day that has an event.',
+      ),
     timezone: z
       .string()
       .refine(isTimezone, 'must be an IANA timezone name, e.g. Europe/Helsinki')
@@ -19,7 +24,10 @@ export const DAILY_QUERY = z
       .describe(
         'Where a day begins: an IANA name. Default: the reporting timezone. Another one is exact and slower.',
       ),
-    date_format: z.enum(['iso', 'mdy', 'dmy']).optional().describe('How dates are written. Default: mdy.'),
+    date_format: z
+      .enum(['iso', 'mdy', 'dmy'])
+      .optional()
+      .describe('How dates are written: 2021-12-31, 12/31/2021 or 31/12/2021. Default: `mdy`.'),
   })
   .refine(({ from, to }) => from === undefined || to === undefined || from <= to, {
     path: ['from'],
@@ -37,7 +45,7 @@ export const DEAD_LETTERS_QUERY = z.strictObject({
     .string()
     .regex(/^\d{1,4}$/, 'must be a whole number')
     .transform(Number)
-    .pipe(z.number().min(1, 'must be at least 1').max(1_000, 'must be at most 1000'))
+    .pipe(z.int().min(1, 'must be at least 1').max(1_000, 'must be at most 1000'))
     .default(100)
     .describe('How many to list, newest first.'),
 });
@@ -49,23 +57,23 @@ const fault = z.strictObject({
 
 const count = (description: string) => z.int().nonnegative().describe(description);
 
+/** An event of a batch that was not stored. */
+const rejected = z.strictObject({
+  index: count('Place among the events of the batch, from 0.'),
+  event_id: z.string().optional().describe('As sent, where there was one.'),
+  code: z
+    .enum(['invalid-event', 'invalid-json', 'invalid-utf8'])
+    .describe('As in a problem; `invalid-utf8` only of a line of NDJSON.'),
+  errors: z.array(fault).describe('What is wrong with it.'),
+});
+
 /** All good. */
 export const ACCEPTED = z.strictObject({ accepted: count('Events stored durably.') });
 
 /** Some good, some bad. */
 export const PARTLY_ACCEPTED = z.strictObject({
   accepted: count('Events stored durably.'),
-  rejected: z
-    .array(
-      z.strictObject({
-        index: count('Place among the events of the batch, from 0.'),
-        event_id: z.string().optional().describe('As sent, where there was one.'),
-        code: z.string().describe('invalid-event, invalid-json, or in NDJSON invalid-utf8.'),
-        errors: z.array(fault),
-      }),
-    )
-    .max(100)
-    .describe('The first 100 events that were not stored.'),
+  rejected: z.array(rejected).max(100).describe('The first 100 events that were not stored.'),
   rejected_total: count('Events that were not stored.'),
 });
 
@@ -99,14 +107,17 @@ export const DEAD_LETTERS = z.strictObject({
 });
 
 export const PROBLEM = z.looseObject({
-  type: z.string(),
-  title: z.string(),
-  status: z.int(),
-  detail: z.string(),
-  instance: z.string(),
-  code: z.string().describe('Act on this; see /docs/errors.'),
-  request_id: z.string(),
-  errors: z.array(fault).optional(),
+  type: z.string().describe('Where the code is explained, relative to the server.'),
+  title: z.string().describe('The code in words.'),
+  status: z.int().describe('That of the answer.'),
+  detail: z.string().describe('What is wrong with this request.'),
+  instance: z.string().describe('The path asked for, without its query, its first 200 characters.'),
+  code: z.string().describe('Act on this; the texts may change.'),
+  request_id: z.string().describe('By this the request is found in the log of the server.'),
+  errors: z.array(fault).optional().describe('The fields at fault, at most 20.'),
+  accepted: z.literal(0).optional().describe('With `invalid-batch`.'),
+  rejected: z.array(rejected).max(100).optional().describe('With `invalid-batch`: the first 100 events.'),
+  rejected_total: count('With `invalid-batch`: all of them.').optional(),
 });
 
 export const LIVE = z.strictObject({ status: z.literal('ok') });

@@ -37,11 +37,14 @@ export interface ReadBodyOptions {
   readonly watch?: ChunkWatch;
 }
 
+/** Bytes behind the compressed ones are a fault; with gzip they always are, but for the zeros that some pad it with. */
+const NOTHING_BEHIND = { rejectGarbageAfterEnd: true };
+
 const DECOMPRESSORS: Readonly<Record<string, () => Transform>> = {
   gzip: createGunzip,
   'x-gzip': createGunzip,
-  br: createBrotliDecompress,
-  zstd: createZstdDecompress,
+  br: () => createBrotliDecompress(NOTHING_BEHIND),
+  zstd: () => createZstdDecompress(NOTHING_BEHIND),
 };
 
 /**
@@ -123,7 +126,8 @@ async function collectDecompressed(
     received += chunk.length;
     if (received > options.bytesMax) decompressor.destroy(tooLarge(options.bytesMax));
   };
-  const abort = () => decompressor.destroy(new Problem('bad-request', ENDED_EARLY));
+  const abort = (error?: unknown) =>
+    decompressor.destroy(error instanceof Problem ? error : new Problem('bad-request', ENDED_EARLY));
   const onClose = () => {
     if (!stream.readableEnded) abort();
   };

@@ -179,7 +179,8 @@ export class Encoder {
       this.#line(bytes, { from: at, end, valid }, index);
       at = blankEnd(bytes, end);
     }
-    if (index === 0) throw new Problem('empty-batch', 'the body has no lines');
+    if (index === 0)
+      throw new Problem('empty-batch', bytes.length === 0 ? 'the body is empty' : 'the body has no events');
   }
 
   #line(

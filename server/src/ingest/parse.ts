@@ -2,6 +2,7 @@ import { NEWLINE } from '../event/json-bytes.ts';
 import { BATCH_LIMITS } from '../event/limits.ts';
 import { Problem } from '../http/problems.ts';
 import type { ChunkWatch } from './body.ts';
+import { jsonFaultAt } from './json-fault.ts';
 
 /** A part of a batch: a JSON value, or why it is none. */
 export type Part = { readonly value: unknown } | { readonly syntax: string };
@@ -35,7 +36,7 @@ export function parsePart(text: string): Part {
   try {
     return { value: JSON.parse(text) };
   } catch (error) {
-    return { syntax: syntaxDetail(error) };
+    return { syntax: syntaxDetail(error, text) };
   }
 }
 
@@ -66,9 +67,11 @@ export function notUtf8(): Problem {
   return new Problem('invalid-utf8', 'the body is not valid UTF-8');
 }
 
-/** V8 quotes the input in its message; clients get the reason without their own content. */
-function syntaxDetail(error: unknown): string {
+/** V8 quotes the input in its message; clients get the place without their own content. */
+function syntaxDetail(error: unknown, text: string): string {
   const message = error instanceof Error ? error.message : String(error);
   const place = /at position \d+( \(line \d+ column \d+\))?/.exec(message)?.[0];
-  return place === undefined ? 'not valid JSON' : `not valid JSON ${place}`;
+  if (place !== undefined) return `not valid JSON ${place}`;
+  const at = message.startsWith('Unexpected end') ? text.length : jsonFaultAt(text);
+  return `not valid JSON at position ${at}${at === text.length ? ', where it ends' : ''}`;
 }

@@ -27,6 +27,7 @@ export const ANSWER_HEADERS = { 'content-type': 'application/json; charset=utf-8
 
 const JSON_TYPE = 'application/json';
 const NDJSON_TYPE = 'application/x-ndjson';
+const CHARSET = /;\s*charset\s*=\s*"?([^";\s]*)/i;
 const ACCEPTED_ONE: Answer = { status: 200, body: '{"accepted":1}' };
 
 /** The ways in, by path; each is a POST. They read the request themselves, whichever server it came through. */
@@ -64,8 +65,11 @@ function batchAnswer({ accepted, rejected, rejectedTotal }: BatchResult): Answer
 function mediaType(request: IncomingMessage, types: readonly string[]): string {
   const header = request.headers['content-type'] ?? '';
   const type = header === JSON_TYPE ? header : header.split(';', 1)[0]!.trim().toLowerCase();
-  if (types.includes(type)) return type;
-  throw new Problem('unsupported-media-type', `Content-Type must be ${types.join(' or ')}`, {
+  const charset = type === header ? undefined : CHARSET.exec(header)?.[1];
+  const known = types.includes(type);
+  if (known && (charset === undefined || /^utf-?8$/i.test(charset))) return type;
+  const wrong = known ? 'charset must be utf-8, or absent' : `must be ${types.join(' or ')}`;
+  throw new Problem('unsupported-media-type', `Content-Type: ${wrong}`, {
     headers: { 'accept-post': types.join(', '), connection: 'close' },
   });
 }

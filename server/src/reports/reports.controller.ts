@@ -49,7 +49,9 @@ export class ReportsController {
 function sendCacheable(request: FastifyRequest, reply: FastifyReply, report: object): void {
   const body = JSON.stringify(report);
   const etag = `"${createHash('sha1').update(body).digest('base64url')}"`;
-  void reply.headers({ etag, 'cache-control': 'private, no-cache', vary: 'authorization' });
+  // CORS, where it is on, has said that the answer depends on the origin.
+  const vary = [reply.getHeader('vary') ?? [], 'authorization'].flat().join(', ');
+  void reply.headers({ etag, 'cache-control': 'private, no-cache', vary });
   if (matches(request.headers['if-none-match'], etag)) void reply.code(304).send();
   else void reply.header('content-type', 'application/json; charset=utf-8').send(body);
 }

@@ -73,6 +73,8 @@ export interface WarehouseSupports {
   /** `backup` works; else the engine's operator keeps the copies. */
   readonly backup: boolean;
   readonly exportFormats: readonly ExportFormat[];
+  /** Exporting a day costs what the day holds, so a long export may be one of many days; else it must be one slice. */
+  readonly exportByDay: boolean;
   /** For how long a result may be shown, in milliseconds; absent: until the next insert. */
   readonly resultsKeptMs?: number;
 }

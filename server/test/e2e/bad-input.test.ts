@@ -4,7 +4,7 @@ import { request, type IncomingHttpHeaders } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createGzip, gzipSync } from 'node:zlib';
+import { brotliCompressSync, createGzip, gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createApp, type App } from '../../src/app.ts';
 import { readConfig } from '../../src/config.ts';
@@ -264,6 +264,8 @@ describe('a single event', () => {
   });
 });
 
+const JUNK = Buffer.from('junk');
+
 /** name, path, chunks, headers, status, code */
 const BODIES: readonly (readonly [
   string,
@@ -391,6 +393,36 @@ const BODIES: readonly (readonly [
     400,
     'invalid-encoding',
   ],
+  ...(
+    [
+      ['gzip', gzipSync],
+      ['br', brotliCompressSync],
+      ['zstd', zstdCompressSync],
+    ] as const
+  ).flatMap(([encoding, compress]) =>
+    [1, 2].map(
+      (chunks) =>
+        [
+          `regression: ${encoding} with bytes behind it, in ${chunks} chunks`,
+          '/analytics/event',
+          chunks === 1 ? [Buffer.concat([compress(text()), JUNK])] : [compress(text()), JUNK],
+          { 'content-encoding': encoding },
+          400,
+          'invalid-encoding',
+        ] as const,
+    ),
+  ),
+  ...['iso-8859-1', '"utf-16"', 'UTF-16LE', ''].map(
+    (charset) =>
+      [
+        `regression: a charset of ${charset}`,
+        '/analytics/event',
+        [text()],
+        { 'content-type': `application/json; charset=${charset}` },
+        415,
+        'unsupported-media-type',
+      ] as const,
+  ),
   [
     'an unknown Content-Encoding',
     '/analytics/event',
@@ -490,6 +522,14 @@ const BODIES: readonly (readonly [
 describe('a body', () => {
   it.each(BODIES)('%s', async (_name, path, chunks, headers, status, code) => {
     expectProblem(await post(path, chunks, headers), status, code);
+  });
+
+  it.each([
+    ['/analytics/event', {}],
+    ['/analytics/events', {}],
+    ['/analytics/events', NDJSON],
+  ])('regression: that is empty is said to be, on %s', async (path, headers) => {
+    expect(body(await post(path, [''], headers)).detail).toBe('the body is empty');
   });
 
   it('without a media type', async () => {

@@ -1,13 +1,17 @@
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   appendFileSync,
+  chmodSync,
   existsSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -39,12 +43,14 @@ function daybook(
   args: readonly string[],
   directory = data,
   env: Record<string, string> = {},
+  input = '',
 ): Promise<Ended> {
   return new Promise((done) => {
     const options = { cwd: root, env: { PATH: process.env['PATH'], DAYBOOK_DATA_DIR: directory, ...env } };
-    execFile(process.execPath, [COMMAND, ...args], options, (error, out, err) =>
+    const child = execFile(process.execPath, [COMMAND, ...args], options, (error, out, err) =>
       done({ code: error === null ? 0 : Number(error.code), out, err }),
     );
+    child.stdin!.on('error', () => undefined).end(input);
   });
 }
 
@@ -87,14 +93,14 @@ describe('import', () => {
       code: 0,
       out: expect.stringContaining('200 accepted, 0 rejected, 0 imported before'),
     });
-    const once = await daily();
-    expect(once).toContain('"total_users":3,');
+    const numbers = await daily();
+    expect(numbers).toContain('"total_users":3,');
 
     expect((await daybook(['import', plain])).out).toContain('0 accepted, 0 rejected, 200 imported before');
     expect((await daybook(['import', '--from-start', plain])).out).toContain('200 accepted');
     const zipped = write('again.ndjson.gz', gzipSync(ndjson(events(200))));
     expect((await daybook(['import', zipped])).out).toContain('200 accepted');
-    expect(await daily()).toBe(once);
+    expect(await daily()).toBe(numbers);
     expect((await daybook(['export'])).out.trim().split('\n')).toHaveLength(200);
 
     const csv = write(
@@ -155,6 +161,42 @@ describe('import', () => {
     expect(await (await fetch(`${server.url}/analytics/daily`)).text()).toContain('"total_users":3,');
   });
 
+  it('regression: says which file cannot be read, whatever the reason', async () => {
+    const files = [
+      write('no-gzip.ndjson.gz', 'not compressed'),
+      write('odd.csv', 'event_name,user_id\n"a,b\n'),
+      write('events.txt', '{}'),
+    ];
+    for (const file of files) {
+      const { code, err } = await daybook(['import', file]);
+      expect([code, err.split('\n')[0]], file).toEqual([1, expect.stringContaining(`daybook: ${file}: `)]);
+    }
+  });
+
+  it('regression: takes CSV without a type, which can only be one', async () => {
+    const head = 'event_name,user_id,session_id,event_time';
+    const file = write('plain.csv', `${head}\nopen,u,s,${START}\nopen,v,s,${START}\n`);
+    expect(await daybook(['import', file])).toMatchObject({ code: 0, err: '' });
+    const typed = write('typed.csv', `type,${head}\n,open,w,s,${START}\nidentify,open,x,s,${START}\n`);
+    expect(await daybook(['import', typed])).toMatchObject({
+      code: 1,
+      out: expect.stringContaining('1 accepted, 1 rejected'),
+      err: expect.stringContaining('typed.csv:3: type must be "event"'),
+    });
+  });
+
+  it('regression: reads NDJSON from standard input', async () => {
+    const text = ndjson(events(20)) + '{"type":\n';
+    for (const _ of [1, 2]) {
+      expect(await daybook(['import', '-'], data, {}, text)).toMatchObject({
+        code: 1,
+        out: expect.stringContaining('standard input: 20 accepted, 1 rejected, 0 imported before'),
+        err: expect.stringContaining('standard input:21: '),
+      });
+    }
+    expect((await daybook(['export'])).out.trim().split('\n')).toHaveLength(20);
+  });
+
   it('says which file is missing', async () => {
     expect(await daybook(['import', 'nowhere.ndjson'])).toMatchObject({
       code: 1,
@@ -191,15 +233,59 @@ describe('export', () => {
     expect(days).toHaveLength(20);
   });
 
+  it('regression: writes NDJSON that the batch route takes as it is', async () => {
+    const sparse = {
+      ...events(1)[0]!,
+      event_id: 'sparse',
+      page: undefined,
+      properties: { none: null, text: '","\u0001' },
+    };
+    await daybook(['import', write('events.ndjson', ndjson([...events(30), sparse]))]);
+    const { out } = await daybook(['export']);
+    expect(JSON.parse(out.split('\n').find((line) => line.includes('"sparse"'))!)).toEqual({
+      ...JSON.parse(JSON.stringify(sparse)),
+    });
+    const server = await startServer({ directory: join(root, 'other') });
+    const answer = await fetch(`${server.url}/analytics/events`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-ndjson' },
+      body: out,
+    });
+    expect([answer.status, await answer.text()]).toEqual([200, '{"accepted":31}']);
+  });
+
+  it.each([
+    [['--from', '2026-01-03', '--to', '2026-01-02'], '--from 2026-01-03 is after --to 2026-01-02'],
+    [['--from', '2026-02-31'], '--from 2026-02-31: must be a day'],
+    [['--to', 'today'], '--to today: must be a day'],
+    [['--format', 'parquet'], 'parquet needs --output'],
+  ])('regression: called with %j says what is wrong with it', async (options, text) => {
+    expect(await daybook(['export', ...options])).toMatchObject({
+      code: 2,
+      out: '',
+      err: expect.stringContaining(text),
+    });
+  });
+
+  it('regression: ends quietly when who reads it stops', async () => {
+    await daybook(['import', write('events.ndjson', ndjson(events(5_000)))]);
+    const command = `{ "$NODE" "$COMMAND" export; echo "code $?" >&2; } | head -n 1`;
+    const env = { PATH: process.env['PATH'], DAYBOOK_DATA_DIR: data, NODE: process.execPath, COMMAND };
+    const { out, err } = await new Promise<{ out: string; err: string }>((done) => {
+      execFile('sh', ['-c', command], { cwd: root, env }, (_error, stdout, stderr) =>
+        done({ out: stdout, err: stderr }),
+      );
+    });
+    expect(out.trim().split('\n')).toHaveLength(1);
+    expect(err).toBe('code 0\n');
+    expect(readdirSync(data).filter((name) => name.startsWith('export-'))).toEqual([]);
+  });
+
   it('writes Parquet, which needs a file', async () => {
     await daybook(['import', write('events.ndjson', ndjson(events(10)))]);
     const file = join(root, 'events.parquet');
     expect((await daybook(['export', '--format', 'parquet', '--output', file])).code).toBe(0);
     expect(readFileSync(file).subarray(0, 4).toString()).toBe('PAR1');
-    expect(await daybook(['export', '--format', 'parquet'])).toMatchObject({
-      code: 1,
-      err: expect.stringContaining('--output'),
-    });
   });
 });
 
@@ -294,6 +380,34 @@ describe('verify and doctor', () => {
   });
 });
 
+describe('a call that is wrong', () => {
+  it.each([['foo'], ['exports', '--from', '2026-01-01']])(
+    'regression: of %s is answered with the list of commands',
+    async (...words) => {
+      const { code, out, err } = await daybook(words);
+      expect([code, out]).toEqual([2, '']);
+      expect(err).toContain(`there is no command "${words[0]}"`);
+      for (const name of ['serve', 'import', 'export', 'backup', 'doctor', 'gcp'])
+        expect(err).toMatch(new RegExp(`^  ${name}\\b`, 'm'));
+      expect(existsSync(data)).toBe(false);
+    },
+  );
+
+  it.each([
+    [['export', '--colour', 'red'], '--colour'],
+    [['import'], 'file'],
+    [['gcp', 'foo'], 'foo'],
+    [['dead-letters', '--limit', 'x'], '"x" is not a whole number'],
+  ])('regression: %j ends with 2 and says why', async (words, text) => {
+    expect(await daybook(words)).toMatchObject({ code: 2, err: expect.stringContaining(text) });
+  });
+
+  it('help and version are none', async () => {
+    for (const words of [['--help'], ['help'], ['--version'], ['export', '--help']])
+      expect(await daybook(words), words.join(' ')).toMatchObject({ code: 0, err: '' });
+  });
+});
+
 describe('serve', () => {
   it('refuses a directory that another process serves, and says which', async () => {
     const server = await startServer({ directory: data });
@@ -311,6 +425,174 @@ describe('serve', () => {
       expect(err).toContain(name);
     expect(existsSync(data)).toBe(false);
   });
+});
+
+describe('an older Node', () => {
+  const entries = ['main.js', 'cli/daybook.js'].map((name) => join(COMMAND, '../..', name));
+  const run = (node: string, args: readonly string[]) =>
+    new Promise<Ended>((done) => {
+      execFile(node, args, { env: { DAYBOOK_DATA_DIR: data, PORT: '0' } }, (error, out, err) =>
+        done({ code: error === null ? 0 : Number(error.code), out, err }),
+      );
+    });
+  const older = (process.env['PATH'] ?? '')
+    .split(':')
+    .map((directory) => join(directory, 'node'))
+    .find(
+      (node) =>
+        existsSync(node) && Number(execFileSync(node, ['-p', 'parseInt(process.versions.node)'])) < 26,
+    );
+
+  it.each(entries)('regression: that says it is one is told so by %s', async (entry) => {
+    const versions = '{value:{...process.versions,node:"20.19.0"}}';
+    const before = `data:text/javascript,Object.defineProperty(process,"versions",${versions})`;
+    const { code, out, err } = await run(process.execPath, ['--import', before, entry, '--version']);
+    expect([code, out]).toEqual([1, '']);
+    expect(err).toMatch(/^daybook: needs Node 26 or newer, and this is 20\.19\.0\b.*\n$/);
+  });
+
+  it.skipIf(older === undefined).each(entries)('regression: on PATH is told so by %s', async (entry) => {
+    const { code, err } = await run(older!, [entry]);
+    expect(code).toBe(1);
+    expect(err).toMatch(/^daybook: needs Node 26 or newer, and this is \d+\.\d+\.\d+\b.*\n$/);
+  });
+});
+
+describe('a start that cannot be', () => {
+  /** The one line that is printed, and the code; the command must end by itself. */
+  async function start(env: Record<string, string>, directory = data): Promise<readonly [number, string]> {
+    const { code, err } = await daybook(['serve'], directory, { PORT: '0', ...env });
+    expect(err.trimEnd().split('\n'), err).toHaveLength(1);
+    return [code, err];
+  }
+
+  it('regression: on a port that is taken says so, and leaves nothing open', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const { port } = taken.address() as AddressInfo;
+    const [code, err] = await start({ PORT: String(port) });
+    expect([code, err]).toEqual([1, expect.stringContaining(`port ${port} of 127.0.0.1 is in use already`)]);
+    taken.close();
+    expect(readdirSync(data)).not.toContain('control.sock');
+  });
+
+  it.each([
+    ['192.0.2.1', 'is no address of this machine'],
+    ['nowhere.invalid', 'is a name without an address'],
+  ])('regression: on the host %s says what is wrong with it', async (host, text) => {
+    const key = 'k'.repeat(16);
+    const [code, err] = await start({ HOST: host, DAYBOOK_WRITE_KEYS: key, DAYBOOK_READ_KEYS: key });
+    expect([code, err]).toEqual([78, expect.stringContaining(`HOST: ${host} ${text}`)]);
+  });
+
+  it('regression: in a file, or below one, says so', async () => {
+    const file = write('file', '');
+    for (const [path, text] of [
+      [file, 'is a file'],
+      [join(file, 'data'), 'a part of the path is a file'],
+    ] as const) {
+      const [code, err] = await start({}, path);
+      expect([code, err]).toEqual([78, expect.stringContaining(`DAYBOOK_DATA_DIR: ${path} `)]);
+      expect(err).toContain(text);
+    }
+  });
+
+  it.skipIf(!existsSync('/proc/self'))('regression: below /proc ends, and says why', async () => {
+    for (const path of ['/proc/daybook', '/proc/self/daybook/data', '/proc']) {
+      const [code, err] = await start({}, path);
+      expect([code, err]).toEqual([78, expect.stringContaining(`DAYBOOK_DATA_DIR: ${path} cannot be`)]);
+    }
+  });
+
+  it('regression: in a directory of somebody else says that the right is missing', async () => {
+    chmodSync(root, 0o555);
+    // Root may write everywhere; then it is tried as the user who may nothing.
+    const other = process.getuid!() === 0 ? { uid: 65_534, gid: 65_534 } : {};
+    const env = { PATH: process.env['PATH'], PORT: '0', DAYBOOK_DATA_DIR: data };
+    const [code, err] = await new Promise<readonly [number, string]>((done) => {
+      execFile(process.execPath, [COMMAND, 'serve'], { env, ...other }, (error, _out, text) =>
+        done([Number(error?.code), text]),
+      );
+    });
+    chmodSync(root, 0o700);
+    expect([code, err]).toEqual([
+      78,
+      expect.stringContaining(`DAYBOOK_DATA_DIR: ${data} cannot be made: this user has no`),
+    ]);
+  });
+});
+
+describe('a command', () => {
+  it('regression: on a file in place of the data directory says that there is none', async () => {
+    const file = write('file', '');
+    for (const words of [['export'], ['verify'], ['dead-letters']])
+      expect(await daybook(words, file)).toMatchObject({
+        code: 1,
+        err: `daybook: there is no data directory ${file}\n`,
+      });
+  });
+
+  it.skipIf(process.getuid!() !== 0)('regression: on the directory of another user says so', async () => {
+    await daybook(['import', write('events.ndjson', ndjson(events(1)))]);
+    chmodSync(root, 0o755);
+    const env = { PATH: process.env['PATH'], DAYBOOK_DATA_DIR: data };
+    const err = await new Promise<string>((done) => {
+      const options = { env, uid: 65_534, gid: 65_534 };
+      execFile(process.execPath, [COMMAND, 'export'], options, (_error, _out, text) => done(text));
+    });
+    expect(err).toBe(`daybook: ${data} belongs to another user: call the command as that one\n`);
+  });
+});
+
+describe('files', () => {
+  /** Path below the root → mode, of everything that is there. */
+  const modes = (directory: string) =>
+    readdirSync(directory, { recursive: true, encoding: 'utf8' }).map((name) => {
+      const stat = statSync(join(directory, name));
+      return [name, stat.isDirectory() ? 'directory' : 'file', (stat.mode & 0o777).toString(8)] as const;
+    });
+  const expectPrivate = (directory: string) => {
+    expect((statSync(directory).mode & 0o777).toString(8)).toBe('700');
+    const found = modes(directory);
+    expect(found.length).toBeGreaterThan(1);
+    for (const [name, kind, mode] of found) expect(mode, name).toBe(kind === 'directory' ? '700' : '600');
+  };
+
+  it.each(['main.js', 'daybook.js'])(
+    'regression: of a server (%s) and its backup are for their owner alone',
+    async (entry) => {
+      if (entry === 'main.js') await startServer({ directory: data });
+      else await daybook(['import', write('first.ndjson', ndjson(events(10)))]);
+      await daybook(['import', write('events.ndjson', ndjson(events(200)))]);
+      expectPrivate(data);
+      const copy = join(root, 'copy');
+      expect((await daybook(['backup', copy])).code).toBe(0);
+      expectPrivate(copy);
+      const fresh = join(root, 'fresh');
+      expect((await daybook(['restore', copy], fresh)).code).toBe(0);
+      expectPrivate(fresh);
+    },
+  );
+
+  it.each(['ndjson', 'csv', 'parquet'])(
+    'an export as %s has the mode that the user gives new files',
+    async (format) => {
+      await startServer({ directory: data });
+      await daybook(['import', write('events.ndjson', ndjson(events(20)))]);
+      const before = process.umask(0o027);
+      const output = join(root, `out.${format}`);
+      try {
+        expect((await daybook(['export', '--format', format, '--output', output])).code).toBe(0);
+        expect((statSync(output).mode & 0o777).toString(8)).toBe('640');
+        chmodSync(output, 0o604);
+        expect((await daybook(['export', '--format', format, '--output', output])).code).toBe(0);
+        expect((statSync(output).mode & 0o777).toString(8)).toBe('604');
+      } finally {
+        process.umask(before);
+      }
+      expect((await daybook(['export', '--output', '/dev/null'])).code).toBe(0);
+    },
+  );
 });
 
 describe('demo', () => {

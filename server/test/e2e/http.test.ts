@@ -140,7 +140,7 @@ describe('POST /analytics/events', () => {
     const two = [at('2024-03-01T10:00:00Z', 'a'), at('2024-03-01T10:00:00Z', 'b')];
     expect((await server.events(two)).text).toBe('{"accepted":2}');
     const lines = `\r\n${JSON.stringify(at('2024-03-01T10:00:00Z', 'c'))}\r\n\n${JSON.stringify(at('2024-03-01T10:00:00Z', 'd'))}`;
-    const answer = await server.events(lines, { 'content-type': 'application/x-ndjson; charset=utf-8' });
+    const answer = await server.events(lines, { 'content-type': 'application/x-ndjson; Charset="UTF-8"' });
     expect([answer.status, answer.text]).toEqual([200, '{"accepted":2}']);
     await server.daily(4);
   });
@@ -411,6 +411,27 @@ describe('CORS', () => {
   });
 });
 
+describe('CORS on a report', () => {
+  it('regression: lets a page read ETag and Retry-After, and tells caches of origin and key', async () => {
+    const origin = 'https://a.example';
+    const { get, event } = await open({ DAYBOOK_CORS_ORIGINS: origin });
+    const report = await get('/analytics/daily', { origin });
+    expect(report.headers['access-control-expose-headers']).toBe('ETag, Retry-After');
+    const vary = String(report.headers.vary).toLowerCase().split(/, */);
+    expect(vary.toSorted()).toEqual(['authorization', 'origin']);
+    const same = await get('/analytics/daily', { origin, 'if-none-match': report.headers.etag! });
+    expect([same.status, same.headers.vary]).toEqual([304, report.headers.vary]);
+    const refused = await event({}, { origin });
+    expect(refused.headers['access-control-expose-headers']).toBe('ETag, Retry-After');
+  });
+
+  it('that is off leaves the key alone in Vary', async () => {
+    const { get } = await open();
+    const { headers } = await get('/analytics/daily', { origin: 'https://a.example' });
+    expect(headers.vary).toBe('authorization');
+  });
+});
+
 describe('a full journal', () => {
   it('is answered with 503 and Retry-After, reports go on', async () => {
     const server = await open({ DAYBOOK_JOURNAL_BYTES_MAX: '1048576', DAYBOOK_LOADER_INTERVAL_MS: '60000' });
@@ -477,8 +498,17 @@ describe('GET /metrics', () => {
   });
 });
 
+describe('GET /', () => {
+  it('regression: leads to the documentation', async () => {
+    const server = await open();
+    const answer = await server.get('/');
+    expect([answer.status, answer.headers.location, answer.text]).toEqual([302, '/docs', '']);
+    expect((await server.get(answer.headers.location!)).headers['content-type']).toContain('text/html');
+  });
+});
+
 describe('routes that are not there', () => {
-  it.each(['/', '/analytics', '/analytics/nothing', '/admin', '/analytics/event/extra'])(
+  it.each(['/analytics', '/analytics/nothing', '/admin', '/analytics/event/extra'])(
     'answers 404 to %s',
     async (path) => {
       const server = await open();
@@ -498,6 +528,7 @@ describe('routes that are not there', () => {
   );
 
   it.each([
+    ['POST', '/', 'GET, HEAD'],
     ['GET', '/analytics/event', 'POST'],
     ['PUT', '/analytics/event', 'POST'],
     ['DELETE', '/analytics/events', 'POST'],

@@ -19,6 +19,7 @@ import { exportLines, exportQuery } from './export.ts';
 import { tableSql, type BigqueryPlace } from './names.ts';
 import { madeVersions } from './provision.ts';
 import { rowsOf } from './rows.ts';
+import { bigquerySupports } from './supports.ts';
 import { verifyStatements } from './verify.ts';
 import { viewVersions } from './views.ts';
 
@@ -57,12 +58,7 @@ export class BigqueryWarehouse implements Warehouse {
   constructor(options: BigqueryWarehouseOptions) {
     this.#options = options;
     this.dialect = bigqueryDialect(options.place);
-    this.supports = {
-      insert: false,
-      backup: false,
-      exportFormats: ['ndjson'],
-      resultsKeptMs: options.stalenessMs,
-    };
+    this.supports = bigquerySupports(options.stalenessMs);
   }
 
   async open(): Promise<void> {

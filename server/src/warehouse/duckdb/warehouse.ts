@@ -13,7 +13,6 @@ import type {
   Row,
   Statement,
   Warehouse,
-  WarehouseSupports,
 } from '../contract.ts';
 import { duckdbDialect } from './dialect.ts';
 import { duckdbError } from './errors.ts';
@@ -22,6 +21,7 @@ import { DuckdbInsert } from './insert.ts';
 import { migrate } from './migrate.ts';
 import { DuckdbReaders } from './readers.ts';
 import { rollupQueries } from './rollups.ts';
+import { duckdbSupports } from './supports.ts';
 
 /** The file's name in the data directory. DuckDB keeps `daybook.duckdb.wal` beside it. */
 export const DUCKDB_FILE = 'daybook.duckdb';
@@ -58,11 +58,7 @@ interface Opened {
 export class DuckdbWarehouse implements Warehouse {
   readonly name = 'duckdb';
   readonly dialect = duckdbDialect;
-  readonly supports: WarehouseSupports = {
-    insert: true,
-    backup: true,
-    exportFormats: ['ndjson', 'csv', 'parquet'],
-  };
+  readonly supports = duckdbSupports;
   readonly #options: DuckdbWarehouseOptions;
   #opened: Opened | undefined;
   /** The writing connection serves one user at a time; this is the last one's end. */

@@ -1,0 +1,76 @@
+import { z } from 'zod';
+
+/* What a setting can be, and what is said when it is something else. The variable's name and what was given are added. */
+
+export const MIB = 1_024 * 1_024;
+
+/** Characters that a key must have. */
+const KEY_CHARS_MIN = 16;
+
+/** A whole number from the environment; digits only, so that "1e3" and "0x10" are faults. */
+export function int(min: number, max: number) {
+  const allowed = `must be a whole number from ${min} to ${max}`;
+  return z
+    .string()
+    .regex(/^\d+$/, allowed)
+    .transform(Number)
+    .pipe(z.number(allowed).min(min, allowed).max(max, allowed));
+}
+
+/** One of some words. */
+export function oneOf<const T extends readonly string[]>(words: T) {
+  return z.enum(words, `must be one of ${words.join(', ')}`);
+}
+
+export const timezone = z.string().refine(isTimezone, 'must be an IANA timezone name, e.g. Europe/Helsinki');
+
+export const date = z.iso.date('must be a date, YYYY-MM-DD');
+
+/** The items of a list, separated by commas. */
+export function listItems(text: string): string[] {
+  return text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+}
+
+const list = z.string().transform(listItems);
+
+export const keys = list.pipe(
+  z.array(z.string().min(KEY_CHARS_MIN, `each key must have at least ${KEY_CHARS_MIN} characters`)),
+);
+
+export const origins = list.pipe(
+  z.array(
+    z.string().check(({ value, issues }) => {
+      const written = asOrigin(value);
+      const message =
+        written === undefined
+          ? 'must be origins, e.g. https://app.example, or *'
+          : `must be origins as browsers send them, here ${written}`;
+      if (written !== value) issues.push({ code: 'custom', input: value, message });
+    }),
+  ),
+);
+
+/** How a browser writes the origin of a URL: scheme, host and port. Undefined where the text is no URL. */
+function asOrigin(text: string): string | undefined {
+  if (text === '*') return text;
+  if (!/^[a-z][a-z0-9+.-]*:\/\/[^/?#]/i.test(text)) return undefined;
+  try {
+    const { protocol, host, origin } = new URL(text);
+    return origin === 'null' ? `${protocol}//${host}` : origin;
+  } catch {
+    return undefined;
+  }
+}
+
+/** True for an IANA timezone name that this runtime knows. */
+export function isTimezone(name: string): boolean {
+  if (!/^[A-Za-z][A-Za-z0-9_+\-/]*$/.test(name)) return false;
+  try {
+    return Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
+  } catch {
+    return false;
+  }
+}

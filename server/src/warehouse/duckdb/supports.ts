@@ -1,0 +1,8 @@
+import type { WarehouseSupports } from '../contract.ts';
+
+export const duckdbSupports: WarehouseSupports = {
+  insert: true,
+  backup: true,
+  exportFormats: ['ndjson', 'csv', 'parquet'],
+  exportByDay: true,
+};
