@@ -45,14 +45,18 @@ function parseTrace(trace: string): Call[] {
 const ofJournal = (call: Call) => /^\d+<[^>]*\/journal\/\d+\.log>/.test(call.args);
 const descriptor = (call: Call) => /^\d+/.exec(call.args)?.[0];
 
+/** Whether the descriptor that is written to was opened so that a write is durable when it returns. */
+function openedSynchronous(calls: readonly Call[], write: Call): boolean {
+  const opened = calls.findLast(
+    ({ name, args, ended }) =>
+      name === 'openat' && ended < write.began && args.includes(`= ${descriptor(write)}<`),
+  );
+  return /\/journal\/[^/]+".*O_D?SYNC/.test(opened?.args ?? '');
+}
+
 /** Why an answer came too early: an empty list when every one came after a durable write of its event had returned. */
 function tooEarly(trace: string, users: readonly string[]): string[] {
   const calls = parseTrace(trace);
-  const synchronous = new Set(
-    calls
-      .filter(({ name, args }) => name === 'openat' && /\/journal\/\d+\.log".*O_D?SYNC/.test(args))
-      .map(({ args }) => /= (\d+)</.exec(args)?.[1]),
-  );
   const writes = calls.filter((call) => /^p?write/.test(call.name) && ofJournal(call));
   const answers = calls.filter(
     (call) => /^(write|writev|sendto|sendmsg)$/.test(call.name) && call.args.includes('HTTP/1.1 200'),
@@ -65,7 +69,7 @@ function tooEarly(trace: string, users: readonly string[]): string[] {
     const write = writes.find((call) => call.args.includes(`${user}\\"`));
     if (write === undefined) wrong.push(`${user}: not written`);
     else if (answer === undefined) wrong.push(`${user}: not answered`);
-    else if (!synchronous.has(descriptor(write))) wrong.push(`${user}: not a synchronous write`);
+    else if (!openedSynchronous(calls, write)) wrong.push(`${user}: not a synchronous write`);
     else if (write.ended > answer.began)
       wrong.push(`${user}: written by line ${write.ended}, answered at line ${answer.began}`);
   }
