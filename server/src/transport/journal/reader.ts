@@ -22,7 +22,7 @@ export interface Step {
 }
 
 /** Read at a time; a longer record by itself. */
-const PIECE_BYTES = 1_024 * 1_024;
+const PIECE_BYTES = 4 * 1_024 * 1_024;
 
 /** The first cursor for a position: at the start of the segment that may hold it. */
 export function seek(directory: string, position: number): Cursor {
