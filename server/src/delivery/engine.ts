@@ -241,10 +241,9 @@ export class Engine {
     return this.#use().exportTo(slice);
   }
 
-  /** The journal first: what it no longer holds by the time the warehouse is copied, the warehouse holds. */
   async backup(directory: string): Promise<void> {
-    await this.#source?.backup(directory);
-    await this.#use().backup(directory);
+    const copyWarehouse = () => this.#use().backup(directory);
+    await (this.#source === undefined ? copyWarehouse() : this.#source.backup(directory, copyWarehouse));
   }
 
   /** Resolves once everything that was in the journal when it was called is in the warehouse, or at the deadline. */

@@ -8,7 +8,7 @@ import { CONFORMANCE_LIMITS, describeTransport } from '../conformance.ts';
 import type { Damage, PublisherLimits } from '../contract.ts';
 import { JournalHead } from './head.ts';
 import { JournalPublisher } from './publisher.ts';
-import { JOURNAL_DIRECTORY, listSegments, segmentPath } from './segments.ts';
+import { JOURNAL_DIRECTORY, listSegments, openAcked, segmentPath } from './segments.ts';
 import { JournalSource } from './source.ts';
 import type { Incomplete, SegmentWriterOptions, WriteAt } from './writer.ts';
 
@@ -308,7 +308,11 @@ describe('JournalSource', () => {
     const pad = 'x'.repeat(1_000_000);
     for (let n = 0; n < 24; n += 1) await publish(`{"n":${n},"pad":"${pad}"}`);
     const copy = join(directory, 'copy');
-    const [, { lines }] = await Promise.all([source.backup(copy), drain(source), publish('{"n":24}')]);
+    const [, { lines }] = await Promise.all([
+      source.backup(copy, () => Promise.resolve()),
+      drain(source),
+      publish('{"n":24}'),
+    ]);
     await close();
     // Acknowledged while the copy was made, and still copied.
     expect(listSegments(folder(copy)).length).toBeGreaterThanOrEqual(3);
@@ -319,6 +323,30 @@ describe('JournalSource', () => {
     );
     expect([...new Set(copied)].toSorted((a, b) => a - b).slice(0, 24)).toEqual([...Array(24).keys()]);
     await alone.close();
+  });
+});
+
+describe('a backup', () => {
+  it('regression: of the journal knows every position that the copy of the warehouse does', async () => {
+    const { publish, source, close } = await opened(directory);
+    await publish('{"n":0}');
+    const copy = join(directory, 'copy');
+    let stored = 0;
+    await source.backup(copy, async () => {
+      await publish('{"n":1}', '{"n":2}');
+      const delivery = (await source.receive(ALL))!;
+      await delivery.ack();
+      stored = delivery.position.end;
+    });
+    await close();
+    // The restored warehouse cannot be asked yet.
+    const { publisher, source: restored } = make(copy);
+    await publisher.open();
+    await publisher.publish(EventLines.of(['{"n":3}']));
+    const { id } = openAcked(folder(copy));
+    await restored.open([{ source: id, end: stored }]);
+    expect((await drain(restored)).lines).toEqual(['{"n":3}']);
+    await Promise.all([publisher.close(), restored.close()]);
   });
 });
 

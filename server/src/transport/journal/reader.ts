@@ -24,6 +24,8 @@ export interface Step {
 /** Read at a time; a longer record by itself. */
 const PIECE_BYTES = 4 * 1_024 * 1_024;
 
+const ZEROS = Buffer.alloc(64 * 1_024);
+
 /** The first cursor for a position: at the start of the segment that may hold it. */
 export function seek(directory: string, position: number): Cursor {
   const segments = listSegments(directory);
@@ -54,7 +56,8 @@ export function* readRecords(
 
 /** The records of the cursor's segment up to a position; the last step leads to the next segment where the end is not in this one. */
 function* readSegment(directory: string, id: string, from: Cursor, end: number): Generator<Step, void, void> {
-  const reader = new SegmentReader(segmentPath(directory, from.segment), id);
+  const after = listSegments(directory).find((first) => first > from.segment);
+  const reader = new SegmentReader(segmentPath(directory, from.segment), id, after);
   try {
     let cursor = from;
     for (const step of reader.steps(from)) {
@@ -62,7 +65,6 @@ function* readSegment(directory: string, id: string, from: Cursor, end: number):
       cursor = step.next;
       if (cursor.position >= end) return;
     }
-    const after = listSegments(directory).find((first) => first > cursor.segment);
     yield leave(cursor, reader.rest(cursor.offset), after, end);
   } finally {
     reader.close();
@@ -72,10 +74,8 @@ function* readSegment(directory: string, id: string, from: Cursor, end: number):
 /** The step from the end of a segment's records to where reading goes on. */
 function leave(cursor: Cursor, rest: Buffer, after: number | undefined, end: number): Step {
   const position = Math.max(cursor.position, after ?? end);
-  const next =
-    after === undefined
-      ? { ...cursor, position, offset: cursor.offset + rest.length }
-      : { segment: after, offset: 0, position };
+  // In the segment that is written to, the bytes of the next record may be among the rest already.
+  const next = after === undefined ? { ...cursor, position } : { segment: after, offset: 0, position };
   // Bytes that the next segment does not miss were never acknowledged.
   const lost = rest.length > 0 && cursor.position < position;
   const damage = lost ? { damage: damageAt(cursor.position, rest) } : {};
@@ -116,12 +116,15 @@ class SegmentReader {
   readonly size: number;
   readonly #file: number;
   readonly #id: string;
+  /** Where the next segment begins: what stands here from that position on was never acknowledged. */
+  readonly #after: number;
   #piece: Buffer = Buffer.alloc(0);
   #pieceAt = 0;
 
-  constructor(path: string, id: string) {
+  constructor(path: string, id: string, after = Infinity) {
     this.#file = openSync(path, 'r');
     this.#id = id;
+    this.#after = after;
     this.size = fstatSync(this.#file).size;
   }
 
@@ -139,7 +142,7 @@ class SegmentReader {
       if (header !== undefined && lines !== undefined) {
         step = recordStep(cursor, header, lines);
       } else {
-        const found = this.#find(cursor.offset + 1);
+        const found = this.#find(cursor.offset);
         if (found === undefined) return;
         const damaged = this.#bytes(cursor.offset, found.offset - cursor.offset);
         step = damageStep(cursor, found, damaged);
@@ -152,12 +155,16 @@ class SegmentReader {
   /** What lies behind an offset, without the zeros at its end. */
   rest(offset: number): Buffer {
     const bytes = this.#bytes(offset, this.size - offset);
-    return bytes.subarray(0, bytes.findLastIndex((byte) => byte !== 0) + 1);
+    let end = bytes.length;
+    while (end >= ZEROS.length && bytes.subarray(end - ZEROS.length, end).equals(ZEROS)) end -= ZEROS.length;
+    while (end > 0 && bytes[end - 1] === 0) end -= 1;
+    return bytes.subarray(0, end);
   }
 
   #headerAt(offset: number): Header | undefined {
     if (offset + HEADER_BYTES > this.size) return undefined;
-    return readHeader(this.#bytes(offset, HEADER_BYTES), this.#id);
+    const header = readHeader(this.#bytes(offset, HEADER_BYTES), this.#id);
+    return header !== undefined && header.position < this.#after ? header : undefined;
   }
 
   #linesAt(offset: number, { bytes }: Header): Buffer | undefined {
@@ -165,11 +172,12 @@ class SegmentReader {
     return readLines(this.#bytes(offset, HEADER_BYTES + bytes));
   }
 
-  /** The first good record from an offset on. */
+  /** The first good record behind an offset. */
   #find(from: number): { offset: number; position: number } | undefined {
-    const rest = this.rest(Math.min(from, this.size));
+    if (from >= this.size) return undefined;
+    const rest = this.#bytes(from, this.size - from);
     const mark = recordMark(this.#id);
-    for (let at = rest.indexOf(mark); at !== -1; at = rest.indexOf(mark, at + 1)) {
+    for (let at = rest.indexOf(mark, 1); at !== -1; at = rest.indexOf(mark, at + 1)) {
       const header = this.#headerAt(from + at);
       if (header === undefined || this.#linesAt(from + at, header) === undefined) continue;
       return { offset: from + at, position: header.position };
@@ -185,8 +193,11 @@ class SegmentReader {
       let read = 0;
       while (read < piece.length) {
         const count = readSync(this.#file, piece, read, piece.length - read, offset + read);
-        if (count === 0) throw new Error('the file became shorter');
         read += count;
+        if (count > 0) continue;
+        // The writer has cut it off meanwhile: zeros, or what a failed write left.
+        piece.fill(0, read);
+        break;
       }
       this.#piece = piece;
       this.#pieceAt = offset;

@@ -37,8 +37,8 @@ export class JournalSource implements Source {
   /** The journal's id while it is open. */
   #id: string | undefined;
   #next: Cursor = { segment: 0, offset: 0, position: 0 };
-  /** A backup is being made: nothing may be removed under it. */
-  #held = false;
+  /** Backups being made: nothing may be removed under them. */
+  #held = 0;
 
   constructor({ directory, head }: JournalSourceOptions) {
     this.#directory = join(directory, JOURNAL_DIRECTORY);
@@ -109,7 +109,7 @@ export class JournalSource implements Source {
   #ack(id: string, end: Cursor): Promise<void> {
     try {
       this.#head.acked = end;
-      if (!this.#held) removeSegments(this.#directory, end.position);
+      if (this.#held === 0) removeSegments(this.#directory, end.position);
       writeAcked(this.#directory, { id, position: end.position });
       return Promise.resolve();
     } catch (error) {
@@ -133,22 +133,27 @@ export class JournalSource implements Source {
     return this.#id !== undefined && this.#head.acked.position < this.#head.written;
   }
 
-  /** Writes a copy of the journal into the directory, while it is in use; all that is not acknowledged is in it. */
-  async backup(directory: string): Promise<void> {
+  /**
+   * Writes a copy of the journal into the directory, while it is in use. `copyWarehouse` has its turn between the note of
+   * what is acknowledged and the segments: what its copy lacks is in the segments, and it knows no position that they
+   * do not, or events taken after a restore could be given positions that it holds for stored.
+   */
+  async backup(directory: string, copyWarehouse: () => Promise<void>): Promise<void> {
     this.#opened();
     const target = join(directory, JOURNAL_DIRECTORY);
-    this.#held = true;
+    this.#held += 1;
     try {
       await rm(target, { recursive: true, force: true });
       await mkdir(target, { recursive: true, mode: 0o700 });
       await copyFile(join(this.#directory, ACKED_FILE), join(target, ACKED_FILE));
+      await copyWarehouse();
       for (const segment of listSegments(this.#directory)) {
         await copyFile(segmentPath(this.#directory, segment), segmentPath(target, segment));
       }
     } catch (error) {
       throw journalError(error);
     } finally {
-      this.#held = false;
+      this.#held -= 1;
     }
   }
 
