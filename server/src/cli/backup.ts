@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import type { Config } from '../config.ts';
 import { ControlClient } from '../control/client.ts';
 import { alreadyRunning } from '../control/server.ts';
-import { JOURNAL_DIRECTORY } from '../transport/journal/segments.ts';
+import { JOURNAL_DIRECTORY, putBackSegments } from '../transport/journal/segments.ts';
 import { DUCKDB_FILE } from '../warehouse/duckdb/warehouse.ts';
 import { IMPORTS_DIRECTORY } from './import-progress.ts';
 import { reach } from './reach.ts';
@@ -32,14 +32,23 @@ export async function restore(config: Config, directory: string, force: boolean)
   if (server !== undefined) throw new Error(alreadyRunning(dataDirectory, server));
   mkdirSync(dataDirectory, { recursive: true });
   const present = readdirSync(dataDirectory).filter((file) => /^(journal$|daybook\.)/.test(file));
-  if (present.length > 0 && !force) {
+  // Only the warehouse is gone: what waits in the journal is loaded into the one that comes.
+  const journal = join(dataDirectory, JOURNAL_DIRECTORY);
+  const kept =
+    present.join() === JOURNAL_DIRECTORY && putBackSegments(journal, join(source, JOURNAL_DIRECTORY));
+  if (present.length > 0 && !kept && !force) {
     throw new Error(`${dataDirectory} holds data already; with --force it is moved aside first`);
   }
   // What was imported into the data that goes is not imported into the data that comes.
-  const aside = [...present, ...readdirSync(dataDirectory).filter((file) => file === IMPORTS_DIRECTORY)];
+  const aside = [
+    ...(kept ? [] : present),
+    ...readdirSync(dataDirectory).filter((file) => file === IMPORTS_DIRECTORY),
+  ];
   if (aside.length > 0) moveAside(dataDirectory, aside);
-  for (const file of FILES) cpSync(join(source, file), join(dataDirectory, file), { recursive: true });
-  process.stdout.write(`restored ${source} into ${dataDirectory}\n`);
+  const files = kept ? [DUCKDB_FILE] : FILES;
+  for (const file of files) cpSync(join(source, file), join(dataDirectory, file), { recursive: true });
+  const also = kept ? '; the journal that was there is kept, its events are loaded at the next start' : '';
+  process.stdout.write(`restored ${source} into ${dataDirectory}${also}\n`);
   return 0;
 }
 

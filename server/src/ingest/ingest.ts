@@ -89,13 +89,9 @@ function publishProblem(error: unknown): Problem {
       cause: error as Error,
     });
   if (code === 'timeout') {
-    return new Problem(
-      'outcome-unknown',
-      'the broker did not confirm the events in time; some may be stored',
-      {
-        cause: error,
-      },
-    );
+    return new Problem('outcome-unknown', 'it is not known whether the events were stored: some may be', {
+      cause: error,
+    });
   }
   return new Problem('storage-unavailable', 'the events could not be stored; nothing of them was', {
     cause: error,

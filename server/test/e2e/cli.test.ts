@@ -324,6 +324,28 @@ describe('backup and restore', () => {
     expect(await (await fetch(`${restored.url}/analytics/daily`)).text()).toContain('"total_users":1,');
   });
 
+  it('puts a warehouse back beside a journal whose events wait for it', async () => {
+    const events10 = events(10);
+    await daybook(['import', write('first.ndjson', ndjson(events10))]);
+    const users = new Set(events10.map(({ user_id: user }) => user)).size;
+    const copy = join(root, 'copy');
+    expect(await daybook(['backup', copy])).toMatchObject({ code: 0 });
+    const warehouse = join(data, 'daybook.duckdb');
+    writeFileSync(warehouse, 'garbage'.repeat(10_000));
+    const server = await startServer({ directory: data });
+    const waiting = { ...events10[0], event_id: 'waiting', user_id: 'waiting' };
+    const answer = await fetch(`${server.url}/analytics/event`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(waiting),
+    });
+    expect(answer.status).toBe(200);
+    await server.kill('SIGTERM');
+    rmSync(warehouse);
+    expect(await daybook(['restore', copy])).toMatchObject({ code: 0, out: expect.stringContaining('kept') });
+    expect(await daily()).toContain(`"total_users":${users + 1},`);
+  });
+
   it('regression: an import after a restore brings in again what the restore took away', async () => {
     await daybook(['import', write('first.ndjson', ndjson(events(10)))]);
     const copy = join(root, 'copy');

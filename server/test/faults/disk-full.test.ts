@@ -112,4 +112,37 @@ describe.skipIf(why !== '')(`a full disk${why}`, () => {
       }
     },
   );
+
+  it('does not keep a server from starting: what is stored is shown, and events are taken when there is room', async () => {
+    const mounted = mountSmall();
+    if ('reason' in mounted) throw new Error(mounted.reason);
+    const { directory } = mounted;
+    try {
+      const env = {
+        DAYBOOK_DISK_FREE_BYTES_MIN: '0',
+        DAYBOOK_DUCKDB_MEMORY_BYTES_MAX: String(128 * MIB),
+      };
+      const first = await startServer({ directory, env });
+      expect((await send(`${first.url}/analytics/event`, makeEvent('before', 1))).status).toBe(200);
+      expect(await control(directory, 'drain', 60_000)).toBe(true);
+      expect(await first.kill('SIGTERM'), first.log()).toEqual({ code: 0, signal: null });
+
+      const filler = fill(directory, 0);
+      const server = await startServer({ directory, env });
+      const daily = await send(`${server.url}/analytics/daily`);
+      expect(daily.text, server.log()).toContain('"total_users":1,');
+      const refused = await send(`${server.url}/analytics/event`, makeEvent('refused', 2));
+      expect(refused.status).toBe(503);
+      rmSync(filler);
+      const post = () => send(`${server.url}/analytics/event`, makeEvent('after', 3));
+      await expect.poll(async () => (await post()).status, { timeout: 20_000, interval: 200 }).toBe(200);
+      expect(await control(directory, 'drain', 60_000), server.log()).toBe(true);
+      expect(await server.kill('SIGTERM'), server.log()).toEqual({ code: 0, signal: null });
+      const stored = await readStored(directory);
+      expect([...stored.users.keys()].toSorted()).toEqual(['after', 'before']);
+    } finally {
+      killServers();
+      unmount(directory);
+    }
+  });
 });

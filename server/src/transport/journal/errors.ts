@@ -16,3 +16,7 @@ export function journalError(error: unknown): StoreError {
   const code = Object.hasOwn(JOURNAL_ERRORS, native) ? JOURNAL_ERRORS[native] : 'unavailable';
   return new StoreError(code, `journal: ${message}`, { cause: error });
 }
+
+export function isDiskFull(error: unknown): boolean {
+  return ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(String((error as NodeJS.ErrnoException).code));
+}

@@ -1,4 +1,13 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -142,6 +151,24 @@ describe('JournalPublisher', () => {
     // What is acknowledged may be gone; what was refused must not come back.
     expect((await drain(again.source)).lines).not.toContain('{"n":2}');
     await again.close();
+  });
+
+  it('says that it is not known whether a batch is stored, when what a failed write left cannot be taken back', async () => {
+    let broken = false;
+    const writeAt: WriteAt = async (file, bytes, at) => {
+      if (!broken) return writeSync(file, bytes, 0, bytes.length, at);
+      // Nothing can be done with the file from here on.
+      closeSync(file);
+      throw Object.assign(new Error('EIO: i/o error'), { code: 'EIO' });
+    };
+    const { publish, source, close } = await opened(directory, { writer: { writeAt } });
+    await publish('{"n":1}');
+    broken = true;
+    await expect(publish('{"n":2}')).rejects.toMatchObject({ code: 'timeout' });
+    broken = false;
+    await publish('{"n":3}');
+    expect((await drain(source)).lines).toEqual(['{"n":1}', '{"n":3}']);
+    await close();
   });
 
   it('begins a segment when one is full, and removes those that are acknowledged', async () => {

@@ -121,7 +121,12 @@ export class JournalPublisher implements Publisher {
   #diskRefusal(bytes: number): StoreError | undefined {
     this.#bytesUntilCheck -= bytes;
     if (this.#bytesUntilCheck > 0) return undefined;
-    const free = this.#options.freeBytes();
+    let free: number;
+    try {
+      free = this.#options.freeBytes();
+    } catch (error) {
+      return journalError(error);
+    }
     if (free - bytes < this.#options.freeBytesMin) {
       return new StoreError('unavailable', `journal: the disk is full, ${free} bytes free`);
     }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   constants,
+  copyFileSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -13,6 +14,7 @@ import {
 } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isDiskFull } from './errors.ts';
 
 /*
  * The journal's folder in the data directory: segments, files of records one after the other, each named after the position
@@ -142,6 +144,22 @@ function idOfRecords(directory: string): string | undefined {
   return undefined;
 }
 
+/**
+ * Puts segments that are gone back into a journal out of an earlier copy of it, and what was acknowledged then. Returns false,
+ * and does nothing, when the copy is of another journal.
+ */
+export function putBackSegments(directory: string, copy: string): boolean {
+  const id = readAcked(directory)?.id;
+  if (id === undefined || id !== readAcked(copy)?.id) return false;
+  const present = new Set(listSegments(directory));
+  for (const segment of listSegments(copy)) {
+    if (present.has(segment)) continue;
+    copyFileSync(segmentPath(copy, segment), segmentPath(directory, segment));
+  }
+  copyFileSync(join(copy, ACKED_FILE), join(directory, ACKED_FILE));
+  return true;
+}
+
 /** Removes the segments whose records are all acknowledged; the last one stays, it is written to. */
 export function removeSegments(directory: string, acked: number): void {
   const segments = listSegments(directory);
@@ -152,11 +170,17 @@ export function removeSegments(directory: string, acked: number): void {
   }
 }
 
-/** Sets bytes aside that are no record, for whoever wants to look at them. Returns the file's path. */
-export function setAside(directory: string, position: number, bytes: Buffer): string {
+/** Sets bytes aside that are no record, for whoever wants to look at them. Returns the file's path; nothing on a full disk. */
+export function setAside(directory: string, position: number, bytes: Buffer): string | undefined {
   const path = join(directory, `${SET_ASIDE}${position}`);
-  writeFileSync(path, bytes, { mode: 0o600 });
-  return path;
+  try {
+    writeFileSync(path, bytes, { mode: 0o600 });
+    return path;
+  } catch (error) {
+    if (!isDiskFull(error)) throw error;
+    rmSync(path, { force: true });
+    return undefined;
+  }
 }
 
 /** How files begin that were set aside. */

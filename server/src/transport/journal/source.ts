@@ -52,6 +52,8 @@ export class JournalSource implements Source {
       const held = stored.find(({ source }) => source === id)?.end ?? 0;
       this.#next = seek(this.#directory, Math.max(position, held));
       this.#head.acked = this.#next;
+      // So that the next start knows it too, even if the warehouse cannot be asked then.
+      if (held > position) writeAcked(this.#directory, { id, position: held });
       if (this.#alone) this.#head.written = writtenBefore(this.#directory, id, this.#next.position);
       this.#id = id;
       return Promise.resolve();

@@ -1,6 +1,8 @@
-import { closeSync, constants, fdatasync, fsync, ftruncateSync, openSync, write } from 'node:fs';
+import { close, closeSync, constants, fdatasync, fsync, ftruncateSync, openSync, write } from 'node:fs';
 import { stat, truncate } from 'node:fs/promises';
+import { StoreError } from '../../event/store-error.ts';
 import { promisify } from 'node:util';
+import { isDiskFull } from './errors.ts';
 import { readTail } from './reader.ts';
 import {
   dropPrepared,
@@ -95,20 +97,29 @@ export class SegmentWriter {
     await this.#measure();
     this.#segment = last;
     this.#offset = tail.bytes;
+    if (tail.rest.length > 0) await truncate(segmentPath(directory, last), tail.bytes);
     await this.#settle(position);
     return { acked, position, ...incomplete };
   }
 
-  /** A new segment whose name is durable, and nothing left behind the last one. */
+  /**
+   * A new segment whose name is durable, and nothing left behind the last one. On a full disk it is made when there is
+   * room again, by the first append: what is stored must be readable all the same.
+   */
   async #settle(position: number): Promise<void> {
-    const { named } = await this.#begin(position);
-    await named;
-    await this.#behind;
+    try {
+      const { named } = await this.#begin(position);
+      await named;
+      await this.#behind;
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+    }
   }
 
   #incomplete(position: number, rest: Buffer, lost: number): Incomplete {
     if (rest.length === 0) return { bytes: lost };
-    return { bytes: rest.length, setAside: setAside(this.#directory, position, rest) };
+    const path = setAside(this.#directory, position, rest);
+    return { bytes: rest.length, ...(path === undefined ? {} : { setAside: path }) };
   }
 
   async #measure(): Promise<void> {
@@ -140,8 +151,7 @@ export class SegmentWriter {
     // Both are over before the file may be closed.
     for (const step of await Promise.allSettled([this.#write(file, bytes), begun?.named])) {
       if (step.status === 'fulfilled') continue;
-      this.#abandon(file);
-      throw step.reason;
+      throw this.#abandon(file) ? step.reason : uncertain(step.reason);
     }
     this.#offset += bytes.length;
   }
@@ -152,15 +162,18 @@ export class SegmentWriter {
     if (!this.#syncedWrites) await sync(file);
   }
 
-  /** Takes back what a failed write may have left, and writes to this segment no more. */
-  #abandon(file: number): void {
+  /** Takes back what a failed write may have left, and writes to this segment no more. Returns whether it is gone. */
+  #abandon(file: number): boolean {
     this.#file = undefined;
     try {
       ftruncateSync(file, this.#offset);
+      return true;
     } catch {
-      // The next segment begins at the same position, so that what is left here counts for nothing.
+      // The next segment begins at the same position; unless the process ends before, what is left here counts for nothing.
+      return false;
+    } finally {
+      close(file, () => undefined);
     }
-    closeSync(file);
   }
 
   /**
@@ -174,13 +187,13 @@ export class SegmentWriter {
     const named = nameSegment(directory, position).then(() => fsyncFile(this.#folder!));
     // Met where it is awaited.
     named.catch(() => undefined);
-    if (this.#file !== undefined) closeSync(this.#file);
-    const [before, end] = [this.#segment, this.#offset];
+    const [old, before, end] = [this.#file, this.#segment, this.#offset];
     this.#bytesBefore.set(position, (this.#bytesBefore.get(before) ?? 0) + end);
     this.#file = file;
     this.#segment = position;
     this.#offset = 0;
     this.#size = Math.max(SEGMENT_BYTES, bytes);
+    if (old !== undefined) closeSync(old);
     this.#behind = named
       .then(() => (before === position ? undefined : truncate(segmentPath(directory, before), end)))
       .catch(() => undefined);
@@ -205,4 +218,9 @@ export class SegmentWriter {
     this.#file = this.#folder = this.#prepared = undefined;
     dropPrepared(this.#directory);
   }
+}
+
+/** The write failed, and what it left cannot be taken back: after a crash it may turn out to be stored. */
+function uncertain(cause: unknown): StoreError {
+  return new StoreError('timeout', 'journal: a write failed and could not be taken back', { cause });
 }
