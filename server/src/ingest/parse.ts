@@ -1,4 +1,4 @@
-import { NEWLINE } from '../event/json-bytes.ts';
+import { blankEnd, NEWLINE } from '../event/json-bytes.ts';
 import { BATCH_LIMITS } from '../event/limits.ts';
 import { Problem } from '../http/problems.ts';
 import type { ChunkWatch } from './body.ts';
@@ -47,15 +47,20 @@ export function withoutMark(bytes: Buffer): Buffer {
 
 /** Refuses an NDJSON body while it arrives, once it has more lines than a batch may have (blank ones apart). */
 export function watchLines(): ChunkWatch {
-  const linesMax = BATCH_LIMITS.eventsMax;
   let lines = 0;
-  let previous = NEWLINE;
+  /** Whether a line that was counted goes on in the next chunk. */
+  let open = false;
   return (chunk) => {
-    for (let at = chunk.indexOf(NEWLINE); at !== -1; at = chunk.indexOf(NEWLINE, at + 1)) {
-      const before = at === 0 ? previous : chunk[at - 1];
-      if (before !== NEWLINE && before !== 13 && (lines += 1) > linesMax) throw tooManyEvents();
+    for (let at = 0; at < chunk.length;) {
+      if (!open) {
+        at = blankEnd(chunk, at);
+        if (at === chunk.length) return;
+        if ((lines += 1) > BATCH_LIMITS.eventsMax) throw tooManyEvents();
+      }
+      const newline = chunk.indexOf(NEWLINE, at);
+      open = newline === -1;
+      at = open ? chunk.length : newline;
     }
-    previous = chunk[chunk.length - 1] ?? previous;
   };
 }
 
