@@ -114,6 +114,15 @@ describe('JournalPublisher', () => {
     await close();
   });
 
+  it('holds no more than 128 MiB of lines that wait', async () => {
+    const { publish, close } = await opened(directory, { limits: { waitingMax: 1_000, bytesMax: 1e9 } });
+    const line = 'x'.repeat(30_000_000);
+    const results = await Promise.allSettled([1, 2, 3, 4, 5].map(() => publish(line)));
+    expect(results.map(({ status }) => status)).toEqual([...Array(4).fill('fulfilled'), 'rejected']);
+    await publish('a');
+    await close();
+  });
+
   it('refuses a batch that is too large for any journal', async () => {
     const { publish, close } = await opened(directory, { limits: { waitingMax: 10, bytesMax: 1e9 } });
     await expect(publish('x'.repeat(64 * 1_024 * 1_024))).rejects.toMatchObject({ code: 'too-large' });

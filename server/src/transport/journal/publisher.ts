@@ -36,6 +36,9 @@ const COMMIT_BYTES_MAX = 4 * 1_024 * 1_024;
 /** The longest batch. */
 const BATCH_BYTES_MAX = 64 * 1_024 * 1_024;
 
+/** Lines held in memory until they are written; a disk that stalls must not fill it. */
+const WAITING_BYTES_MAX = 128 * 1_024 * 1_024;
+
 /** A batch that waits for its commit. */
 interface Waiting {
   readonly lines: EventLines;
@@ -107,6 +110,9 @@ export class JournalPublisher implements Publisher {
       return new StoreError('unavailable', `journal: ${this.#waiting} requests are waiting already`);
     }
     const bytes = linesBytes(lines);
+    if (this.#waitingBytes + bytes > WAITING_BYTES_MAX) {
+      return new StoreError('unavailable', `journal: ${this.#waitingBytes} bytes are waiting already`);
+    }
     if (bytes > BATCH_BYTES_MAX) {
       return new StoreError('too-large', `journal: a batch must have at most ${BATCH_BYTES_MAX} bytes`);
     }
