@@ -53,6 +53,7 @@ export class JournalSource implements Source {
       this.#next = seek(this.#directory, Math.max(position, held));
       this.#head.acked = this.#next;
       // So that the next start knows it too, even if the warehouse cannot be asked then.
+      if (!this.#alone) removeSegments(this.#directory, this.#next.position);
       if (held > position) writeAcked(this.#directory, { id, position: held });
       if (this.#alone) this.#head.written = writtenBefore(this.#directory, id, this.#next.position);
       this.#id = id;

@@ -49,10 +49,16 @@ export interface PubsubClient {
   close(): Promise<void>;
 }
 
+/**
+ * Longest pause between two tries to reach a broker that is away, in milliseconds. gRPC's own grows to two minutes, and events
+ * would be refused for so long after an outage has ended.
+ */
+const RECONNECT_MS_MAX = 2_000;
+
 /** Makes a client; it finds credentials by itself (Application Default Credentials) and honours PUBSUB_EMULATOR_HOST. */
 export function makePubsubClient(projectId: string): PubsubClient {
   const { PubSub } = loadGoogleClient('@google-cloud/pubsub') as {
     PubSub: new (options: object) => PubsubClient;
   };
-  return new PubSub({ projectId });
+  return new PubSub({ projectId, 'grpc.max_reconnect_backoff_ms': RECONNECT_MS_MAX });
 }
