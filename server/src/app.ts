@@ -30,7 +30,7 @@ export interface App {
   close(): Promise<void>;
 }
 
-/** Opens the data directory and makes the server; `main.ts` and every end-to-end test start here. */
+/** Opens the data directory and makes the server; `serve.ts` and every end-to-end test start here. */
 export async function createApp(config: Config, log: Logger = createLogger(config.logLevel)): Promise<App> {
   const parts = await openParts(config, log);
   const watch = new RequestWatch(parts);

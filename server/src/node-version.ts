@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 
 /** Oldest major version of Node that Daybook runs on: that of its package. */
-const NODE_MAJOR_MIN = Number(
+export const NODE_MAJOR_MIN = Number(
   /\d+/.exec(
     (
       JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {

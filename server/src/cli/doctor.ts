@@ -5,6 +5,7 @@ import { ControlClient } from '../control/client.ts';
 import { Engine, type EngineStats } from '../delivery/engine.ts';
 import { VERSION } from '../http/version.ts';
 import { engineOptions } from '../drivers.ts';
+import { NODE_MAJOR_MIN } from '../node-version.ts';
 import { JOURNAL_DIRECTORY, SET_ASIDE } from '../transport/journal/segments.ts';
 import { makePubsubClient } from '../transport/pubsub/client.ts';
 import { DUCKDB_FILE } from '../warehouse/duckdb/warehouse.ts';
@@ -15,8 +16,6 @@ interface Finding {
   readonly text: string;
   readonly help?: string;
 }
-
-const NODE_MAJOR_MIN = 26;
 
 /** Checks everything that can be wrong from outside; 1 when something is, 78 when it is the configuration. */
 export async function doctor(env: NodeJS.ProcessEnv): Promise<number> {

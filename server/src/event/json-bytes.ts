@@ -13,8 +13,8 @@ export const OPEN_OBJECT = 123;
 export const CLOSE_OBJECT = 125;
 const BACKSLASH = 92;
 const MINUS = 45;
-const DOT = 46;
-const ZERO = 48;
+export const DOT = 46;
+export const ZERO = 48;
 const NINE = 57;
 
 /** 1 for the bytes that stand for themselves inside a string. */

@@ -1,5 +1,5 @@
 import type { EventIds } from './ids.ts';
-import { CLOSE_OBJECT, NEWLINE, QUOTE } from './json-bytes.ts';
+import { CLOSE_OBJECT, NEWLINE, QUOTE, ZERO } from './json-bytes.ts';
 import type { EventLine } from './line.ts';
 import { EVENT_ID, EVENT_NAME, type EventScan, FIELD_NAMES, PROPERTIES, STRINGS } from './scan.ts';
 
@@ -7,7 +7,6 @@ import { EVENT_ID, EVENT_NAME, type EventScan, FIELD_NAMES, PROPERTIES, STRINGS 
 const KEPT_BYTES = 1_024 * 1_024;
 
 const LOOP_BYTES_MAX = 24;
-const ZERO = 48;
 /** Digits of a time in microseconds after 2001 and before 2286. */
 const TIME_DIGITS = 16;
 

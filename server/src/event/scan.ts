@@ -5,6 +5,7 @@ import {
   COLON,
   COMMA,
   digitsEnd,
+  DOT,
   literalEnd,
   OPEN_ARRAY,
   OPEN_OBJECT,
@@ -12,6 +13,7 @@ import {
   plainStringEnd,
   QUOTE,
   stringEnd,
+  ZERO,
 } from './json-bytes.ts';
 import type { TimeWindow } from './check.ts';
 import { EVENT_LIMITS } from './limits.ts';
@@ -76,8 +78,6 @@ const OBJECT_KEYS_MAX = 32;
 
 /** Strings with escapes that properties may have to be plain: from some of them on, parsing the whole costs less. */
 const ESCAPED_MAX = 8;
-
-const DOT = 46;
 
 export class EventScan {
   /** Where each field's value begins and ends, by field; of a string its content. */
@@ -288,7 +288,7 @@ function fieldAt(bytes: Uint8Array, from: number, end: number): number {
 /** Where a time ends that begins here, with a fraction or without; or -1. */
 function plainTimeEnd(bytes: Uint8Array, from: number): number {
   const whole = digitsEnd(bytes, from);
-  if (whole === from || bytes[from] === 48) return -1;
+  if (whole === from || bytes[from] === ZERO) return -1;
   if (bytes[whole] !== DOT) return whole;
   const end = digitsEnd(bytes, whole + 1);
   return end === whole + 1 ? -1 : end;
@@ -304,7 +304,7 @@ function decimal(bytes: Buffer, from: number, end: number): number {
       fraction = true;
       continue;
     }
-    digits = digits * 10 + bytes[at]! - 48;
+    digits = digits * 10 + bytes[at]! - ZERO;
     if (fraction) scale *= 10;
   }
   return digits <= Number.MAX_SAFE_INTEGER ? digits / scale : Number(bytes.toString('latin1', from, end));

@@ -5,6 +5,7 @@ import { EventIds } from '../event/ids.ts';
 import { BATCH_LIMITS } from '../event/limits.ts';
 import { encodeLine } from '../event/line.ts';
 import { countLines } from '../event/lines.ts';
+import { Problem } from '../http/problems.ts';
 import { Encoder, type EncodedBatch } from './encoder.ts';
 import { validate } from './validator.ts';
 
@@ -15,8 +16,18 @@ const WINDOW = { fromS: RULES.eventTimeMinS, toS: NOW_MS / 1_000 + RULES.eventTi
 const ids = new EventIds((bytes) => bytes.fill(7));
 const receipt = { project: 'p', receivedAtUs: NOW_MS * 1_000, newEventId: () => ids.next(NOW_MS) };
 const encoder = new Encoder(RULES, ids);
-const batch = (body: string | Buffer, ndjson = false) =>
-  encoder.batch({ bytes: Buffer.from(body), ndjson, nowMs: NOW_MS });
+/** What becomes of a body: its lines, or why it is refused. */
+function batch(
+  body: string | Buffer,
+  ndjson = false,
+): EncodedBatch | { readonly refusal: { readonly code: string; readonly detail: string } } {
+  try {
+    return encoder.batch({ bytes: Buffer.from(body), ndjson, nowMs: NOW_MS });
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    return { refusal: { code: error.code, detail: error.message } };
+  }
+}
 const encoded = (body: string | Buffer, ndjson = false) => batch(body, ndjson) as EncodedBatch;
 const texts = ({ lines }: EncodedBatch) => (lines.length === 0 ? [] : lines.toString('utf8').split('\n'));
 

@@ -40,7 +40,7 @@ export interface Rejected {
   readonly errors: readonly Fault[];
 }
 
-/** The good events of a batch as lines, and what is wrong with the others. Plain data: it travels between threads. */
+/** The good events of a batch as lines, and what is wrong with the others. */
 export interface EncodedBatch {
   /** The lines of the good ones, joined by \n, in a buffer of their own. */
   readonly lines: Buffer<ArrayBuffer>;
@@ -51,16 +51,9 @@ export interface EncodedBatch {
   readonly rejectedByCode: ReadonlyMap<ProblemCode, number>;
 }
 
-/** A body that is no batch, as plain data. */
-export interface Refusal {
-  readonly code: ProblemCode;
-  readonly detail: string;
-}
-
 /**
- * From a body to its lines: parse, check, encode. No I/O and no state between calls but buffers, so that the same code
- * runs on the HTTP thread and on the one for batches. Events that are plain (`event/scan.ts`) are copied from the body
- * into the lines; every other is parsed.
+ * From a body to its lines: parse, check, encode. No I/O and no state between calls but buffers. Events that are plain
+ * (`event/scan.ts`) are copied from the body into the lines; every other is parsed.
  */
 export class Encoder {
   readonly #rules: EncodeRules;
@@ -77,16 +70,12 @@ export class Encoder {
     this.#receipt = this.#receiptAt(0);
   }
 
-  batch({ bytes, ndjson, nowMs }: BatchBody): EncodedBatch | { readonly refusal: Refusal } {
+  /** @throws Problem invalid-utf8, invalid-json, empty-batch, too-many-events */
+  batch({ bytes, ndjson, nowMs }: BatchBody): EncodedBatch {
     this.#begin(nowMs);
     this.#rejected = new RejectedList();
-    try {
-      if (ndjson) this.#lines(withoutMark(bytes));
-      else this.#array(withoutMark(bytes), nowMs);
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      return { refusal: { code: error.code, detail: error.message } };
-    }
+    if (ndjson) this.#lines(withoutMark(bytes));
+    else this.#array(withoutMark(bytes), nowMs);
     const { listed: rejected, total: rejectedTotal, byCode: rejectedByCode } = this.#rejected;
     const lines = Buffer.allocUnsafeSlow(this.#writer.bytes().length);
     this.#writer.bytes().copy(lines);
@@ -106,11 +95,12 @@ export class Encoder {
       this.#writer.plain(bytes, this.#scan, bytes.length);
     } else {
       const text = bytes.toString('utf8');
-      const checked = validate(parseJson(text), this.#window, hasEscapes(text));
+      const escaped = hasEscapes(text);
+      const checked = validate(parseJson(text), this.#window, escaped);
       if ('faults' in checked) {
         throw new Problem('invalid-event', describe(checked.faults), { faults: checked.faults });
       }
-      this.#writer.line(encodeLine(checked.event, this.#receipt, hasEscapes(text)));
+      this.#writer.line(encodeLine(checked.event, this.#receipt, escaped));
     }
     return Buffer.from(this.#writer.bytes());
   }

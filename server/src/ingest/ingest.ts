@@ -2,7 +2,7 @@ import { EventLines } from '../event/lines.ts';
 import { StoreError } from '../event/store-error.ts';
 import { Problem, type ProblemCode } from '../http/problems.ts';
 import type { Publisher } from '../transport/contract.ts';
-import type { EncodedBatch, Encoder, Refusal, Rejected } from './encoder.ts';
+import type { Encoder, Rejected } from './encoder.ts';
 
 export interface BatchResult {
   readonly accepted: number;
@@ -51,14 +51,9 @@ export class Ingest {
    * @throws Problem invalid-batch when none is good, storage-unavailable, and what a body is refused for
    */
   batch(bytes: Buffer, ndjson: boolean): Promise<BatchResult> {
-    const { encoder, now } = this.#options;
-    return this.#store(encoder.batch({ bytes, ndjson, nowMs: now() }));
-  }
-
-  #store(batch: EncodedBatch | { readonly refusal: Refusal }): Promise<BatchResult> {
-    const { meter } = this.#options;
-    if ('refusal' in batch) throw new Problem(batch.refusal.code, batch.refusal.detail);
-    const { lines, accepted, rejected, rejectedTotal, rejectedByCode } = batch;
+    const { encoder, now, meter } = this.#options;
+    const encoded = encoder.batch({ bytes, ndjson, nowMs: now() });
+    const { lines, accepted, rejected, rejectedTotal, rejectedByCode } = encoded;
     meter.batch(accepted + rejectedTotal);
     for (const [code, events] of rejectedByCode) meter.rejected(code, events);
     if (accepted === 0) throw noneValid(rejected, rejectedTotal);

@@ -5,7 +5,7 @@ import type { Publisher, PublisherLimits, PublisherStats } from '../contract.ts'
 import { journalError } from './errors.ts';
 import { JournalHead } from './head.ts';
 import { seek } from './reader.ts';
-import { recordBytes, writeRecord } from './records.ts';
+import { linesBytes, recordBytes, writeRecord } from './records.ts';
 import { JOURNAL_DIRECTORY } from './segments.ts';
 import { SegmentWriter, type Incomplete, type SegmentWriterOptions } from './writer.ts';
 
@@ -90,10 +90,10 @@ export class JournalPublisher implements Publisher {
   }
 
   publish(lines: EventLines): Promise<void> {
-    const refusal = this.#refusal(lines);
+    const bytes = linesBytes(lines);
+    const refusal = this.#refusal(bytes);
     if (refusal !== undefined) return Promise.reject(refusal);
     return new Promise((resolve, reject) => {
-      const bytes = linesBytes(lines);
       this.#queue.push({ lines, bytes, resolve, reject });
       this.#waiting += 1;
       this.#waitingBytes += bytes;
@@ -104,12 +104,11 @@ export class JournalPublisher implements Publisher {
     });
   }
 
-  #refusal(lines: EventLines): StoreError | undefined {
+  #refusal(bytes: number): StoreError | undefined {
     if (!this.#open) return new StoreError('closed', 'journal: closed');
     if (this.#waiting >= this.limits.waitingMax) {
       return new StoreError('unavailable', `journal: ${this.#waiting} requests are waiting already`);
     }
-    const bytes = linesBytes(lines);
     if (this.#waitingBytes + bytes > WAITING_BYTES_MAX) {
       return new StoreError('unavailable', `journal: ${this.#waitingBytes} bytes are waiting already`);
     }
@@ -208,12 +207,6 @@ export class JournalPublisher implements Publisher {
     if (this.#committing) await new Promise<void>((resolve) => (this.#idle = resolve));
     await this.#writer.close();
   }
-}
-
-function linesBytes({ chunks }: EventLines): number {
-  let bytes = 0;
-  for (const chunk of chunks) bytes += chunk.length + 1;
-  return bytes;
 }
 
 /** Batches in order → the batches of each record. A batch is never split. */

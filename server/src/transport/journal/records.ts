@@ -43,8 +43,13 @@ export function recordMark(id: string): string {
 
 /** The length of the record that holds these batches. */
 export function recordBytes(batches: readonly EventLines[]): number {
-  let bytes = HEADER_BYTES;
-  for (const { chunks } of batches) for (const chunk of chunks) bytes += chunk.length + 1;
+  return batches.reduce((sum, batch) => sum + linesBytes(batch), HEADER_BYTES);
+}
+
+/** The length that a batch takes in a record: its lines with the \n after each. */
+export function linesBytes({ chunks }: EventLines): number {
+  let bytes = 0;
+  for (const chunk of chunks) bytes += chunk.length + 1;
   return bytes;
 }
 

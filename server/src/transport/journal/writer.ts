@@ -1,7 +1,7 @@
 import { close, closeSync, constants, fdatasync, fsync, ftruncateSync, openSync, write } from 'node:fs';
 import { stat, truncate } from 'node:fs/promises';
-import { StoreError } from '../../event/store-error.ts';
 import { promisify } from 'node:util';
+import { StoreError } from '../../event/store-error.ts';
 import { isDiskFull } from './errors.ts';
 import { readTail } from './reader.ts';
 import {
