@@ -23,6 +23,8 @@ export async function fillJournal(
     freeBytesMin: 0,
     head: new JournalHead(),
     onIncomplete: () => undefined,
+    directoryLoss: () => undefined,
+    onLoss: () => undefined,
   });
   await publisher.open();
   let waiting: Promise<void>[] = [];

@@ -52,7 +52,7 @@ export function pubsubOptions({ google, journalWaitingMax }: Config): PubsubPubl
 /** Where events go first. */
 export function transportOptions(
   config: Config,
-  journal: Pick<JournalPublisherOptions, 'head' | 'onIncomplete'>,
+  journal: Pick<JournalPublisherOptions, 'head' | 'onIncomplete' | 'directoryLoss' | 'onLoss'>,
 ): TransportOptions {
   if (!config.journal) return { driver: 'pubsub', ...pubsubOptions(config) };
   return {

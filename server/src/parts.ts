@@ -2,7 +2,8 @@ import { randomFillSync } from 'node:crypto';
 import { DEFAULT_PROJECT, Keys } from './access/keys.ts';
 import type { Config } from './config.ts';
 import { makeDataDirectory } from './control/data-directory.ts';
-import { alreadyRunning, AlreadyRunningError, ControlServer } from './control/server.ts';
+import { DirectoryInUseError, DirectoryLock, inUseText } from './control/directory-lock.ts';
+import { ControlServer } from './control/server.ts';
 import { EngineThread } from './delivery/engine-thread.ts';
 import { dialectOf, engineOptions, transportOptions } from './drivers.ts';
 import { EventIds } from './event/ids.ts';
@@ -39,7 +40,7 @@ export interface Parts {
 
 /**
  * Opens what the configuration asks for, and the data directory where one is used.
- * @throws AlreadyRunningError when another process uses it; DirectoryError when it cannot be used; StoreError when
+ * @throws DirectoryInUseError when another process uses it; DirectoryError when it cannot be used; StoreError when
  * events cannot be taken
  */
 export async function openParts(config: Config, log: Logger): Promise<Parts> {
@@ -48,6 +49,12 @@ export async function openParts(config: Config, log: Logger): Promise<Parts> {
     transportOptions(config, {
       head,
       onIncomplete: (incomplete) => log.warn(incomplete, INCOMPLETE),
+      directoryLoss: () => directory.loss(),
+      onLoss: (reason) => {
+        log.fatal({ reason }, LOST);
+        parts.health.lose();
+        engine.stop().catch((error: unknown) => log.error(error));
+      },
     }),
   );
   const engine = new EngineThread({
@@ -86,37 +93,52 @@ export async function openParts(config: Config, log: Logger): Promise<Parts> {
     close: async () => {
       await publisher.close();
       await engine.stop().catch((error: unknown) => log.error(error));
-      await directory.leave();
+      await directory.release();
     },
   };
-  const directory = config.journal ? heldDirectory(parts, engine) : NO_DIRECTORY;
+  const directory = config.journal ? dataDirectory(parts, engine) : NO_DIRECTORY;
   await openStores(parts, { directory, publisher, engine });
   return parts;
-}
-
-/** The data directory, held by this process alone. */
-interface Held {
-  take(): Promise<void>;
-  leave(): Promise<void>;
 }
 
 /** After a kill this is a record that was being written, and nobody was told that it is stored. */
 const INCOMPLETE =
   'the journal ends in an incomplete record: it was not acknowledged, unless the disk has lost what it had synced';
 
-/** Nothing lies on this machine. */
-const NO_DIRECTORY: Held = { take: () => Promise.resolve(), leave: () => Promise.resolve() };
+const LOST =
+  "the data directory is no longer this process's own: events are refused from now on; find out who removed or replaced its files, then start again";
 
-/** The control socket first: it keeps a second process off before any file is touched. */
-function heldDirectory(parts: Parts, engine: EngineThread): Held {
-  const { dataDirectory } = parts.config;
+/** The data directory, locked for this process, with the socket on which commands come. */
+interface DataDirectory {
+  acquire(): Promise<void>;
+  /** Why it is not this process's own any more; undefined while it is. */
+  loss(): string | undefined;
+  release(): Promise<void>;
+}
+
+/** Nothing lies on this machine. */
+const NO_DIRECTORY: DataDirectory = {
+  acquire: () => Promise.resolve(),
+  loss: () => undefined,
+  release: () => Promise.resolve(),
+};
+
+/** The lock comes first: it keeps a second process off before any file is touched. */
+function dataDirectory(parts: Parts, engine: EngineThread): DataDirectory {
+  const path = parts.config.dataDirectory;
   const control = controlServer(parts, engine);
+  let lock: DirectoryLock | undefined;
   return {
-    take: async () => {
-      makeDataDirectory(dataDirectory);
+    acquire: async () => {
+      makeDataDirectory(path);
+      lock = await DirectoryLock.acquire(path);
       await control.listen();
     },
-    leave: () => control.close(),
+    loss: () => lock?.loss(),
+    release: async () => {
+      await control.close();
+      lock?.release();
+    },
   };
 }
 
@@ -124,19 +146,19 @@ function heldDirectory(parts: Parts, engine: EngineThread): Held {
 const WAREHOUSE_PATIENCE_MS = 1_000;
 
 interface Stores {
-  readonly directory: Held;
+  readonly directory: DataDirectory;
   readonly publisher: Publisher;
   readonly engine: EngineThread;
 }
 
 async function openStores({ config, log }: Parts, { directory, publisher, engine }: Stores): Promise<void> {
   try {
-    await directory.take();
+    await directory.acquire();
     await publisher.open();
     const stats = await engine.start(WAREHOUSE_PATIENCE_MS);
     if (stats.warehouse === 'open') return;
     if (/Conflicting lock/i.test(stats.reason ?? ''))
-      throw new AlreadyRunningError(alreadyRunning(config.dataDirectory));
+      throw new DirectoryInUseError(inUseText(config.dataDirectory));
     log.error(
       { reason: stats.reason },
       stats.warehouse === 'opening'
@@ -146,7 +168,7 @@ async function openStores({ config, log }: Parts, { directory, publisher, engine
   } catch (error) {
     await publisher.close();
     await engine.stop().catch(() => undefined);
-    await directory.leave();
+    await directory.release();
     throw error;
   }
 }

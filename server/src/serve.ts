@@ -1,7 +1,7 @@
 import { createApp } from './app.ts';
 import { ConfigError, EX_CONFIG, readConfig } from './config.ts';
 import { DirectoryError, PRIVATE_UMASK } from './control/data-directory.ts';
-import { AlreadyRunningError } from './control/server.ts';
+import { DirectoryInUseError } from './control/directory-lock.ts';
 import { greeting } from './greeting.ts';
 
 /** Serves until SIGTERM or SIGINT; the exit code says how it ended. */
@@ -43,5 +43,5 @@ const EXPECTED: readonly string[] = [
   'StoreError',
   'UsageError',
   ConfigError.name,
-  AlreadyRunningError.name,
+  DirectoryInUseError.name,
 ];

@@ -1,8 +1,8 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Config } from '../config.ts';
-import { ControlClient } from '../control/client.ts';
-import { alreadyRunning } from '../control/server.ts';
+import { makeDataDirectory } from '../control/data-directory.ts';
+import { DirectoryLock } from '../control/directory-lock.ts';
 import { JOURNAL_DIRECTORY, putBackSegments } from '../transport/journal/segments.ts';
 import { DUCKDB_FILE } from '../warehouse/duckdb/warehouse.ts';
 import { IMPORTS_DIRECTORY } from './import-progress.ts';
@@ -23,14 +23,22 @@ export async function backup(config: Config, directory: string): Promise<number>
 
 /** Puts a backup into the data directory; refuses while a server runs there or data would be lost. */
 export async function restore(config: Config, directory: string, force: boolean): Promise<number> {
-  const { dataDirectory } = config;
   const source = resolve(directory);
   for (const file of FILES) {
     if (!existsSync(join(source, file))) throw new Error(`${source} is not a backup: it has no ${file}`);
   }
-  const server = await new ControlClient(dataDirectory).status();
-  if (server !== undefined) throw new Error(alreadyRunning(dataDirectory, server));
-  mkdirSync(dataDirectory, { recursive: true });
+  makeDataDirectory(config.dataDirectory);
+  const lock = await DirectoryLock.acquire(config.dataDirectory);
+  try {
+    putBack(source, config.dataDirectory, force);
+  } finally {
+    lock.release();
+  }
+  return 0;
+}
+
+/** The data directory is locked. */
+function putBack(source: string, dataDirectory: string, force: boolean): void {
   const present = readdirSync(dataDirectory).filter((file) => /^(journal$|daybook\.)/.test(file));
   // Only the warehouse is gone: what waits in the journal is loaded into the one that comes.
   const journal = join(dataDirectory, JOURNAL_DIRECTORY);
@@ -49,7 +57,6 @@ export async function restore(config: Config, directory: string, force: boolean)
   for (const file of files) cpSync(join(source, file), join(dataDirectory, file), { recursive: true });
   const also = kept ? '; the journal that was there is kept, its events are loaded at the next start' : '';
   process.stdout.write(`restored ${source} into ${dataDirectory}${also}\n`);
-  return 0;
 }
 
 function moveAside(directory: string, files: readonly string[]): void {

@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError, EX_CONFIG, readConfig, type Config } from '../config.ts';
-import { ControlClient } from '../control/client.ts';
+import { DirectoryInUseError, serverOrLock } from '../control/directory-lock.ts';
 import { Engine, type EngineStats } from '../delivery/engine.ts';
 import { VERSION } from '../http/version.ts';
 import { engineOptions } from '../drivers.ts';
@@ -101,20 +101,26 @@ function checkDisk({ dataDirectory, diskFreeBytesMin, journal }: Config): Findin
 
 async function checkStores(config: Config): Promise<Finding[]> {
   if (config.warehouse === 'bigquery') return checkGoogle(config);
-  const client = new ControlClient(config.dataDirectory);
-  const server = await client.status();
-  if (server !== undefined) {
-    const running = {
-      good: true,
-      text: `a server runs: process ${server.pid}, ${server.url}, ${server.version}`,
-    };
-    return [running, ...storeFindings((await client.call('stats')) as EngineStats)];
+  if (!existsSync(config.dataDirectory)) return [STOPPED];
+  try {
+    const found = await serverOrLock(config.dataDirectory);
+    if ('lock' in found) return await checkStopped(config).finally(() => found.lock.release());
+    const { pid, url, version } = found.status;
+    const running = { good: true, text: `a server runs: process ${pid}, ${url}, ${version}` };
+    return [running, ...storeFindings((await found.server.call('stats')) as EngineStats)];
+  } catch (error) {
+    if (!(error instanceof DirectoryInUseError)) throw error;
+    return [{ good: false, text: error.message, help: 'wait for the other command to end, then try again' }];
   }
-  const stopped = { good: true, text: 'no server runs on the data directory' };
-  if (!existsSync(join(config.dataDirectory, DUCKDB_FILE))) return [stopped];
+}
+
+const STOPPED: Finding = { good: true, text: 'no server runs on the data directory' };
+
+async function checkStopped(config: Config): Promise<Finding[]> {
+  if (!existsSync(join(config.dataDirectory, DUCKDB_FILE))) return [STOPPED];
   const engine = new Engine(engineOptions(config));
   try {
-    return [stopped, ...storeFindings(await engine.start())];
+    return [STOPPED, ...storeFindings(await engine.start())];
   } finally {
     await engine.stop();
   }

@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import type { Config } from '../config.ts';
-import { ControlClient } from '../control/client.ts';
+import type { ControlClient } from '../control/client.ts';
+import { serverOrLock, type DirectoryLock } from '../control/directory-lock.ts';
 import { Engine } from '../delivery/engine.ts';
 import type { Row, RollupFault, ExportSlice, Statement } from '../warehouse/contract.ts';
 import { engineOptions } from '../drivers.ts';
@@ -19,23 +20,36 @@ export interface Reach {
 }
 
 /**
- * Runs the work on the data: through the server that holds the data directory when one runs, else in place.
- * @throws Error when the warehouse cannot be opened
+ * Runs the work on the data: through the server that holds the data directory when one runs, else in place, with the
+ * directory locked.
+ * @throws Error when the warehouse cannot be opened; DirectoryInUseError when another command works on the directory
  */
 export async function reach<T>(config: Config, work: (data: Reach) => Promise<T>): Promise<T> {
-  if (config.journal) {
-    const client = new ControlClient(config.dataDirectory);
-    if ((await client.status()) !== undefined) return work(throughServer(client));
-    if (statSync(config.dataDirectory, { throwIfNoEntry: false })?.isDirectory() !== true)
-      throw new Error(`there is no data directory ${config.dataDirectory}`);
+  if (!config.journal) return inPlace(config, work);
+  if (statSync(config.dataDirectory, { throwIfNoEntry: false })?.isDirectory() !== true)
+    throw new Error(`there is no data directory ${config.dataDirectory}`);
+  const found = await serverOrLock(config.dataDirectory);
+  return 'server' in found
+    ? work(throughServer(found.server))
+    : locked(found.lock, () => inPlace(config, work));
+}
+
+async function locked<T>(lock: DirectoryLock, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } finally {
+    lock.release();
   }
+}
+
+async function inPlace<T>(config: Config, work: (data: Reach) => Promise<T>): Promise<T> {
   const engine = new Engine(engineOptions(config));
   try {
     const { warehouse, reason } = await engine.start();
     if (warehouse !== 'open')
       throw new Error(`${reason ?? 'the warehouse cannot be opened'}; run "daybook doctor"`);
     await drained(engine.drain(DRAIN_MS));
-    return await work(inPlace(engine));
+    return await work(ofEngine(engine));
   } finally {
     await engine.stop();
   }
@@ -51,7 +65,7 @@ function throughServer(client: ControlClient): Reach {
   };
 }
 
-function inPlace(engine: Engine): Reach {
+function ofEngine(engine: Engine): Reach {
   return {
     query: (statement) => engine.query(statement, { timeoutMs: DRAIN_MS }),
     verify: () => engine.verify(),

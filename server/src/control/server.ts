@@ -1,52 +1,55 @@
 import { rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { ControlClient } from './client.ts';
-import { socketPath, type ControlStatus } from './socket.ts';
+import { DirectoryError } from './data-directory.ts';
+import { DirectoryInUseError, inUseText } from './directory-lock.ts';
+import { makeSocketPlace, type ControlStatus, type SocketPlace } from './socket.ts';
 
 const ARGUMENT_BYTES_MAX = 64 * 1_024;
-
-/** Another process serves the data directory. */
-export class AlreadyRunningError extends Error {
-  override readonly name = 'AlreadyRunningError';
-}
 
 /** Name → what a command does with its argument. */
 export type Commands = Readonly<Record<string, (argument: unknown) => Promise<unknown>>>;
 
 /**
- * Takes commands from this machine's user over a Unix socket in the data directory (mode 0600): nothing of it
- * can be reached over the network. Listening on it is also what keeps a second server off the directory.
+ * Takes commands from this machine's user over a Unix socket (mode 0600): nothing of it can be reached over the
+ * network. Only the process that holds the directory's lock may listen.
  */
 export class ControlServer {
   readonly #dataDirectory: string;
   readonly #server: Server;
+  #place: SocketPlace | undefined;
 
   constructor(dataDirectory: string, commands: Commands) {
     this.#dataDirectory = dataDirectory;
     this.#server = createServer((request, response) => void answer(commands, request, response));
   }
 
-  /** @throws AlreadyRunningError when a server answers on the socket already */
+  /** @throws DirectoryInUseError when a server answers on the socket already: one that does not know the lock */
   async listen(): Promise<void> {
-    const path = socketPath(this.#dataDirectory);
-    if (await this.#tryListen(path)) return;
-    const other = await new ControlClient(this.#dataDirectory).status();
-    if (other !== undefined) throw new AlreadyRunningError(alreadyRunning(this.#dataDirectory, other));
-    await rm(path, { force: true });
-    if (!(await this.#tryListen(path))) throw new AlreadyRunningError(alreadyRunning(this.#dataDirectory));
+    const other = await this.#olderServer();
+    if (other !== undefined) throw new DirectoryInUseError(inUseText(this.#dataDirectory, other));
+    this.#place = makeSocketPlace(this.#dataDirectory);
+    await rm(this.#place.path, { force: true });
+    await this.#listenOn(this.#place.path);
   }
 
-  #tryListen(path: string): Promise<boolean> {
+  /** A socket that another user made is no server's, and is removed: this process holds the lock. */
+  async #olderServer(): Promise<ControlStatus | undefined> {
+    try {
+      return await new ControlClient(this.#dataDirectory).status();
+    } catch (error) {
+      if (error instanceof DirectoryError) return undefined;
+      throw error;
+    }
+  }
+
+  #listenOn(path: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      const onError = (error: NodeJS.ErrnoException) => {
-        if (error.code === 'EADDRINUSE') resolve(false);
-        else reject(error);
-      };
-      this.#server.once('error', onError);
+      this.#server.once('error', reject);
       const umask = process.umask(0o177);
       this.#server.listen(path, () => {
-        this.#server.off('error', onError);
-        resolve(true);
+        this.#server.off('error', reject);
+        resolve();
       });
       process.umask(umask);
     });
@@ -54,15 +57,13 @@ export class ControlServer {
 
   close(): Promise<void> {
     this.#server.closeAllConnections();
-    return new Promise((resolve) => this.#server.close(() => resolve()));
+    return new Promise((resolve) =>
+      this.#server.close(() => {
+        this.#place?.remove();
+        resolve();
+      }),
+    );
   }
-}
-
-/** What to say when the data directory is taken. */
-export function alreadyRunning(dataDirectory: string, other?: ControlStatus): string {
-  const who =
-    other === undefined ? 'another process' : `another Daybook (process ${other.pid}, ${other.url})`;
-  return `${who} uses ${dataDirectory} already: stop it first, or set DAYBOOK_DATA_DIR to another directory`;
 }
 
 async function answer(commands: Commands, request: IncomingMessage, response: ServerResponse): Promise<void> {

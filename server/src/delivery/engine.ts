@@ -249,7 +249,8 @@ export class Engine {
   /** Resolves once everything that was in the journal when it was called is in the warehouse, or at the deadline. */
   async drain(timeoutMs: number): Promise<boolean> {
     const deadline = performance.now() + timeoutMs;
-    while (this.#source?.pending() === true) {
+    const end = this.#source?.written ?? 0;
+    while ((this.#source?.acked ?? end) < end) {
       if (performance.now() > deadline) return false;
       await sleep(20);
     }

@@ -218,11 +218,15 @@ const OPERATION = {
       security: [{}],
       responses: {
         200: answer('They are.', 'Ready', { status: 'ready', ingest: 'open', warehouse: 'open' }),
-        503: answer('The server is shutting down.', 'Ready', {
-          status: 'draining',
-          ingest: 'closed',
-          warehouse: 'open',
-        }),
+        503: answer(
+          'They are not: the server is shutting down, or it has lost its data directory.',
+          'Ready',
+          {
+            status: 'draining',
+            ingest: 'closed',
+            warehouse: 'open',
+          },
+        ),
       },
     },
   },

@@ -124,8 +124,11 @@ export const LIVE = z.strictObject({ status: z.literal('ok') });
 
 export const READY = z.strictObject({
   status: z
-    .enum(['ready', 'degraded', 'draining'])
-    .describe('degraded: events are taken, reports are not available.'),
+    .enum(['ready', 'degraded', 'draining', 'unavailable'])
+    .describe(
+      'degraded: events are taken, reports are not available. unavailable: the data directory is lost to another ' +
+        'process, no event is taken.',
+    ),
   ingest: z.enum(['open', 'closed']),
   warehouse: z.enum(['open', 'opening', 'unavailable']),
 });

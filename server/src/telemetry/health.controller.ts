@@ -17,11 +17,11 @@ export class HealthController {
     return { status: 'ok' };
   }
 
-  /** 200 while events are taken, also when reports are not available; 503 while shutting down. */
+  /** 200 while events are taken, also when reports are not available; 503 while none is. */
   @Get('ready')
   async ready(@Res({ passthrough: true }) reply: FastifyReply): Promise<object> {
     const state = await this.#health.state();
-    if (state.status === 'draining') void reply.code(503);
+    if (state.ingest === 'closed') void reply.code(503);
     return state;
   }
 }

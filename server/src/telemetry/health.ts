@@ -4,16 +4,20 @@ import type { EngineStats } from '../delivery/engine.ts';
 export const HEALTH = Symbol('Health');
 
 export interface HealthState {
-  /** `degraded`: events are taken, reports are not available. */
-  readonly status: 'ready' | 'degraded' | 'draining';
+  /**
+   * `degraded`: events are taken, reports are not available. `unavailable`: no event is taken, the data directory is no
+   * longer this process's own.
+   */
+  readonly status: 'ready' | 'degraded' | 'draining' | 'unavailable';
   readonly ingest: 'open' | 'closed';
   readonly warehouse: EngineStats['warehouse'];
 }
 
-/** Whether the server takes events. It does until it shuts down, whatever the warehouse does. */
+/** Whether the server takes events. It does until it shuts down or loses its directory, whatever the warehouse does. */
 export class Health {
   readonly #engine: () => Promise<EngineStats>;
   #draining = false;
+  #lost = false;
 
   constructor(engine: () => Promise<EngineStats>) {
     this.#engine = engine;
@@ -21,6 +25,11 @@ export class Health {
 
   drain(): void {
     this.#draining = true;
+  }
+
+  /** The data directory is lost: only a restart helps. */
+  lose(): void {
+    this.#lost = true;
   }
 
   get draining(): boolean {
@@ -31,6 +40,7 @@ export class Health {
     const stats = await this.#engine().catch(() => undefined);
     const warehouse = stats?.warehouse ?? 'unavailable';
     if (this.#draining) return { status: 'draining', ingest: 'closed', warehouse };
+    if (this.#lost) return { status: 'unavailable', ingest: 'closed', warehouse };
     return { status: warehouse === 'open' ? 'ready' : 'degraded', ingest: 'open', warehouse };
   }
 }

@@ -20,9 +20,16 @@ export interface JournalPublisherOptions {
   readonly head: JournalHead;
   /** Told at the start when the journal was not closed in order and its last bytes are no record. */
   readonly onIncomplete: (incomplete: Incomplete) => void;
+  /** Why the data directory is not this process's own any more; undefined while it is. */
+  readonly directoryLoss: () => string | undefined;
+  /** Told once, when the directory or the segment is lost: nothing is acknowledged from then on. */
+  readonly onLoss: (reason: string) => void;
   /** How the files are written; for tests. */
   readonly writer?: SegmentWriterOptions;
 }
+
+/** No event is acknowledged on a look at the directory that is older, in milliseconds. Less than a second start waits. */
+const OWNED_MS = 250;
 
 /** How many bytes may be written before the disk is looked at again. */
 const DISK_CHECK_BYTES = 1_024 * 1_024;
@@ -68,12 +75,19 @@ export class JournalPublisher implements Publisher {
   #waitingBytes = 0;
   #bytesUntilCheck = 0;
   #idle: (() => void) | undefined;
+  /** Why nothing is acknowledged any more. */
+  #loss: string | undefined;
+  #ownedAtMs = -Infinity;
+  #watch: NodeJS.Timeout | undefined;
 
   constructor(options: JournalPublisherOptions) {
     this.#options = options;
     this.limits = options.limits;
     this.#head = options.head;
-    this.#writer = new SegmentWriter(join(options.directory, JOURNAL_DIRECTORY), options.writer);
+    this.#writer = new SegmentWriter(join(options.directory, JOURNAL_DIRECTORY), {
+      ...options.writer,
+      beforeSegment: () => this.#requireOwned(),
+    });
   }
 
   async open(): Promise<void> {
@@ -83,6 +97,7 @@ export class JournalPublisher implements Publisher {
       this.#head.acked = seek(join(this.#options.directory, JOURNAL_DIRECTORY), acked.position);
       this.#head.written = position;
       this.#open = true;
+      this.#watch = setInterval(() => this.#findLoss(), OWNED_MS).unref();
       if (incomplete !== undefined) this.#options.onIncomplete(incomplete);
     } catch (error) {
       throw journalError(error);
@@ -106,6 +121,7 @@ export class JournalPublisher implements Publisher {
 
   #refusal(bytes: number): StoreError | undefined {
     if (!this.#open) return new StoreError('closed', 'journal: closed');
+    if (this.#loss !== undefined) return new StoreError('unavailable', `journal: ${this.#loss}`);
     if (this.#waiting >= this.limits.waitingMax) {
       return new StoreError('unavailable', `journal: ${this.#waiting} requests are waiting already`);
     }
@@ -164,6 +180,7 @@ export class JournalPublisher implements Publisher {
       const from = Math.max(this.#head.written, this.#head.acked.position);
       const { bytes, position } = this.#encode(batches, from);
       await this.#writer.append(bytes, from);
+      this.#confirmOwned();
       this.#head.written = position;
     } catch (error) {
       this.#bytesUntilCheck = 0;
@@ -175,6 +192,26 @@ export class JournalPublisher implements Publisher {
       if (failure === undefined) resolve();
       else reject(failure);
     }
+  }
+
+  /** Nothing is made in a directory of another process. */
+  #requireOwned(): void {
+    this.#findLoss();
+    if (this.#loss !== undefined) throw new StoreError('unavailable', `journal: ${this.#loss}`);
+  }
+
+  /** For events that are written: what becomes of them in the files of another process is not known. */
+  #confirmOwned(): void {
+    if (performance.now() - this.#ownedAtMs > OWNED_MS) this.#findLoss();
+    if (this.#loss !== undefined) throw new StoreError('timeout', `journal: ${this.#loss}`);
+  }
+
+  #findLoss(): void {
+    if (this.#loss !== undefined) return;
+    const lookedAtMs = performance.now();
+    this.#loss = this.#options.directoryLoss() ?? this.#writer.loss();
+    if (this.#loss === undefined) this.#ownedAtMs = lookedAtMs;
+    else this.#options.onLoss(this.#loss);
   }
 
   #encode(batches: readonly Waiting[], from: number): { bytes: Buffer; position: number } {
@@ -205,7 +242,8 @@ export class JournalPublisher implements Publisher {
     if (!this.#open) return;
     this.#open = false;
     if (this.#committing) await new Promise<void>((resolve) => (this.#idle = resolve));
-    await this.#writer.close();
+    clearInterval(this.#watch);
+    await this.#writer.close(this.#loss !== undefined);
   }
 }
 

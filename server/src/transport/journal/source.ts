@@ -131,9 +131,14 @@ export class JournalSource implements Source {
     return {};
   }
 
-  /** Whether a record is not acknowledged yet; false also when the journal is not open. */
-  pending(): boolean {
-    return this.#id !== undefined && this.#head.acked.position < this.#head.written;
+  /** The position after the last durable record; undefined when the journal is not open. */
+  get written(): number | undefined {
+    return this.#id === undefined ? undefined : this.#head.written;
+  }
+
+  /** The position up to which all is acknowledged. */
+  get acked(): number {
+    return this.#head.acked.position;
   }
 
   /**

@@ -1,4 +1,15 @@
-import { close, closeSync, constants, fdatasync, fsync, ftruncateSync, openSync, write } from 'node:fs';
+import {
+  close,
+  closeSync,
+  constants,
+  fdatasync,
+  fstatSync,
+  fsync,
+  ftruncateSync,
+  openSync,
+  statSync,
+  write,
+} from 'node:fs';
 import { stat, truncate } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { StoreError } from '../../event/store-error.ts';
@@ -49,6 +60,8 @@ export interface SegmentWriterOptions {
   readonly syncedWrites?: boolean;
   /** Default: the system's. */
   readonly writeAt?: WriteAt;
+  /** Called before a segment is made. Throws where the directory is no longer this process's own. */
+  readonly beforeSegment?: () => void;
 }
 
 /** Adds bytes to the last segment, durably; begins another one when it is full. One call at a time. */
@@ -56,7 +69,10 @@ export class SegmentWriter {
   readonly #directory: string;
   readonly #syncedWrites: boolean;
   readonly #writeAt: WriteAt;
+  readonly #beforeSegment: () => void;
   #file: number | undefined;
+  /** Whether the segment has its name. */
+  #named = false;
   #segment = 0;
   #offset = 0;
   #size = 0;
@@ -71,11 +87,16 @@ export class SegmentWriter {
 
   constructor(
     directory: string,
-    { syncedWrites = SYNCED_WRITES, writeAt = writeSome }: SegmentWriterOptions = {},
+    {
+      syncedWrites = SYNCED_WRITES,
+      writeAt = writeSome,
+      beforeSegment = () => undefined,
+    }: SegmentWriterOptions = {},
   ) {
     this.#directory = directory;
     this.#syncedWrites = syncedWrites;
     this.#writeAt = writeAt;
+    this.#beforeSegment = beforeSegment;
   }
 
   /** Finds the end of the journal and begins a new segment there. */
@@ -183,8 +204,12 @@ export class SegmentWriter {
   async #begin(position: number, bytes = 0): Promise<{ readonly named: Promise<void> }> {
     const directory = this.#directory;
     const file = await (this.#prepared ?? this.#prepare(true));
+    this.#beforeSegment();
     this.#prepared = undefined;
-    const named = nameSegment(directory, position).then(() => fsyncFile(this.#folder!));
+    this.#named = false;
+    const named = nameSegment(directory, position)
+      .then(() => fsyncFile(this.#folder!))
+      .then(() => void (this.#named = true));
     // Met where it is awaited.
     named.catch(() => undefined);
     const [old, before, end] = [this.#file, this.#segment, this.#offset];
@@ -206,17 +231,30 @@ export class SegmentWriter {
     return { named };
   }
 
+  /** Why what is appended is not in the directory: the segment's name leads to another file, or to none. */
+  loss(): string | undefined {
+    if (this.#file === undefined || !this.#named) return undefined;
+    const path = segmentPath(this.#directory, this.#segment);
+    const [written, present] = [
+      fstatSync(this.#file, { bigint: true }),
+      statSync(path, { bigint: true, throwIfNoEntry: false }),
+    ];
+    if (present?.ino === written.ino && present.dev === written.dev) return undefined;
+    return `${path} was ${present === undefined ? 'removed' : 'replaced'} while events were written to it`;
+  }
+
   #prepare(zeros: boolean): Promise<number> {
     const flags = constants.O_WRONLY | (this.#syncedWrites ? constants.O_DSYNC : 0);
     return prepareSegment(this.#directory, { flags, zeros });
   }
 
-  async close(): Promise<void> {
+  /** `lost`: nothing in the directory is touched, it belongs to another process. */
+  async close(lost = false): Promise<void> {
     await this.#behind;
     const prepared = await this.#prepared?.catch(() => undefined);
     for (const file of [prepared, this.#file, this.#folder]) if (file !== undefined) closeSync(file);
     this.#file = this.#folder = this.#prepared = undefined;
-    dropPrepared(this.#directory);
+    if (!lost) dropPrepared(this.#directory);
   }
 }
 
