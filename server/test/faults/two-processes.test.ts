@@ -146,8 +146,10 @@ class Trials {
       '--force',
       join(this.#root, `${this.#name}-copy`),
     ]);
-    if (code !== 0)
-      return void expect(text).toMatch(/uses .* already|belongs to another process now|did not answer/);
+    if (code !== 0) {
+      expect(text).toMatch(/uses .* already|belongs to another process now|did not answer/);
+      return;
+    }
     expect(['killed', 'starting']).toContain(state);
     for (const user of before) if (!this.#copied.has(user)) this.#expected.delete(user);
     for (const user of this.#copied) this.#expected.add(user);
@@ -155,7 +157,8 @@ class Trials {
 
   async #postWhile(first: ServerProcess, over: AbortSignal): Promise<void> {
     const url = await first.ready.catch(() => undefined);
-    while (url !== undefined && !over.aborted) {
+    if (url === undefined) return;
+    while (!over.aborted) {
       await this.#post(url).catch(() => undefined);
       await sleep(20);
     }
