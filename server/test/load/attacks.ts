@@ -91,18 +91,31 @@ function send(
   });
 }
 
-/** So many loops of the same until the time is up. A loop whose request had no answer pauses, so as not to spin. */
-async function loops(target: Target, count: number, once: (n: number) => Promise<unknown>): Promise<void> {
+interface Loops {
+  readonly count: number;
+  /** From an answer to the next request of the same loop. @default 5 */
+  readonly pauseMs?: number;
+}
+
+/** Many loops of the same until the time is up; they begin within the first second. */
+async function loops(
+  target: Target,
+  { count, pauseMs = 5 }: Loops,
+  once: (n: number) => Promise<unknown>,
+): Promise<void> {
   const loop = async (n: number) => {
-    await sleep(n % 100);
+    await sleep((n * 1_000) / count);
     while (performance.now() < target.untilMs) {
-      const startedMs = performance.now();
       await once(n);
-      if (performance.now() - startedMs < 5) await sleep(5);
+      await sleep(pauseMs);
     }
   };
   await Promise.all(Array.from({ length: count }, (_, n) => loop(n)));
 }
+
+/** Connections as many as one machine's ports easily bear, each of which tries again after a second. */
+const MANY: Loops = { count: 2_000, pauseMs: 1_000 };
+const FEW: Loops = { count: 16 };
 
 const event = (n: number) => ({
   type: 'event',
@@ -125,30 +138,30 @@ export const ATTACKS: Readonly<Record<string, Attack>> = {
   /** Bodies of one MiB that never end, to a path that is not there. */
   unrouted: (target) => {
     const body = Buffer.alloc(MIB - 1, ' ');
-    return loops(target, 2_000, () => sendRaw(target, { head: head('/nope', MIB), body }));
+    return loops(target, MANY, () => sendRaw(target, { head: head('/nope', MIB), body }));
   },
   /** The same to a route that takes no POST. */
   'wrong-method': (target) => {
     const body = Buffer.alloc(MIB - 1, ' ');
-    return loops(target, 2_000, () => sendRaw(target, { head: head('/analytics/daily', MIB), body }));
+    return loops(target, MANY, () => sendRaw(target, { head: head('/analytics/daily', MIB), body }));
   },
   /** Batches with a key that arrive slowly: 100 KB at once, then a byte a second. */
   slow: (target) => {
     const start = head('/analytics/events', 9 * MIB, [`authorization: Bearer ${target.key}`]);
     const sending = { head: start, body: Buffer.alloc(100_000, ' '), trickle: Buffer.from(' ') };
-    return loops(target, 2_000, () => sendRaw(target, sending));
+    return loops(target, MANY, () => sendRaw(target, sending));
   },
   /** A few hundred bytes that become ten MiB of opening brackets. */
   bombs: (target) => {
     const body = zstdCompressSync(Buffer.alloc(10 * MIB, '['));
-    return loops(target, 16, () =>
+    return loops(target, FEW, () =>
       send(target, '/analytics/events', { body, headers: { 'content-encoding': 'zstd' } }),
     );
   },
   /** Deep JSON below every limit on the ratio, so that only the encoder can refuse it. */
   deep: (target) => {
     const body = Buffer.alloc(10 * MIB - 1, '[');
-    return loops(target, 16, () => send(target, '/analytics/events', { body }));
+    return loops(target, FEW, () => send(target, '/analytics/events', { body }));
   },
   /** Reports in foreign timezones: 100 that are given up after 0.3 s, and 100 that are waited for. */
   reports: async (target) => {
@@ -158,21 +171,23 @@ export const ATTACKS: Readonly<Record<string, Attack>> = {
       ...Array.from({ length: 100 }, (_, n) => send(target, path(n), { abortMs: 300 })),
       ...Array.from({ length: 100 }, (_, n) => send(target, path(n + 100), {})),
     ]);
-    await loops(target, 66, (n) => send(target, path(n + 200), { abortMs: 300 }));
+    await loops(target, { count: 66 }, (n) => send(target, path(n + 200), { abortMs: 300 }));
   },
   /** Batches as large as they may be. */
   large: (target) => {
     const body = batch(9_000, 10 * MIB - 50_000);
-    return loops(target, 16, () => send(target, '/analytics/events', { body }));
+    return loops(target, FEW, () => send(target, '/analytics/events', { body }));
   },
-  /** Uploads without a key. */
+  /** Uploads without a key, each tried again at once. */
   keyless: (target) => {
     const body = Buffer.alloc(5 * MIB, ' ');
-    return loops(target, 100, () => sendRaw(target, { head: head('/analytics/events', body.length), body }));
+    return loops(target, { count: 100, pauseMs: 100 }, () =>
+      sendRaw(target, { head: head('/analytics/events', body.length), body }),
+    );
   },
   /** More batches than the journal can hold. */
   full: (target) => {
     const body = batch(5_000, 2 * MIB);
-    return loops(target, 16, () => send(target, '/analytics/events', { body }));
+    return loops(target, FEW, () => send(target, '/analytics/events', { body }));
   },
 };
