@@ -2,11 +2,14 @@ import { createServer } from 'node:http';
 import { randomFillSync } from 'node:crypto';
 import { Keys } from '../server/src/access/keys.ts';
 import { EventIds } from '../server/src/event/ids.ts';
+import { Cors } from '../server/src/http/cors.ts';
+import { EarlyAnswers } from '../server/src/http/early-answer.ts';
 import { problemAnswer, toProblem } from '../server/src/http/problem-reply.ts';
-import { BodyBudget } from '../server/src/ingest/body.ts';
+import { requestListener } from '../server/src/http/request-listener.ts';
+import { RouteTable } from '../server/src/http/route-table.ts';
+import { BodyBudget } from '../server/src/ingest/body-budget.ts';
 import { Encoder } from '../server/src/ingest/encoder.ts';
 import { Ingest } from '../server/src/ingest/ingest.ts';
-import { ingestLane } from '../server/src/ingest/lane.ts';
 import { ingestWays } from '../server/src/ingest/ways.ts';
 
 /*
@@ -15,7 +18,7 @@ import { ingestWays } from '../server/src/ingest/ways.ts';
  */
 
 const nothing = () => undefined;
-const ways = ingestWays({
+const posts = ingestWays({
   keys: new Keys({ writeKeys: [], readKeys: [] }),
   budget: new BodyBudget(2 ** 30),
   ingest: new Ingest({
@@ -24,6 +27,7 @@ const ways = ingestWays({
       limits: { waitingMax: Infinity, bytesMax: Infinity },
       open: () => Promise.resolve(),
       publish: () => Promise.resolve(),
+      refusal: nothing,
       stats: () => ({ events: 0, bytes: 0, waiting: 0 }),
       close: () => Promise.resolve(),
     },
@@ -35,16 +39,22 @@ const ways = ingestWays({
     now: Date.now,
   }),
 });
-const lane = ingestLane(
+const routes = new RouteTable();
+for (const path of posts.keys()) routes.add('POST', path);
+routes.add('GET', '/ready');
+const listener = requestListener(
   {
-    ways,
-    passes: () => false,
+    routes,
+    posts,
+    cors: new Cors([]),
+    early: new EarlyAnswers(),
     newId: () => '',
+    draining: () => false,
     refuse: ({ url }, error) => problemAnswer(toProblem(error), '', url),
     answered: nothing,
   },
   (_request, response) => response.writeHead(200, { 'content-length': 0 }).end(),
 );
-const server = createServer(lane);
+const server = createServer(listener);
 process.once('SIGTERM', () => process.exit(0));
 server.listen(Number(process.env['PORT']), '127.0.0.1');

@@ -6,12 +6,14 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { AppModule } from './app.module.ts';
 import type { Config } from './config.ts';
+import { Cors } from './http/cors.ts';
+import { EarlyAnswers } from './http/early-answer.ts';
 import { HttpServer } from './http/http-server.ts';
 import { ProblemFilter } from './http/problem.filter.ts';
 import { problemAnswer, sendProblem, toProblem } from './http/problem-reply.ts';
-import { ingestLane, type LaneOptions } from './ingest/lane.ts';
-import { ingestRoutes } from './ingest/routes.ts';
-import { ingestWays, type Take } from './ingest/ways.ts';
+import { requestListener, type RequestListenerOptions } from './http/request-listener.ts';
+import { RouteTable } from './http/route-table.ts';
+import { ingestWays } from './ingest/ways.ts';
 import { listenError } from './listen-error.ts';
 import { openParts, type Parts } from './parts.ts';
 import { createLogger, type Logger } from './telemetry/log.ts';
@@ -34,32 +36,25 @@ export interface App {
 export async function createApp(config: Config, log: Logger = createLogger(config.logLevel)): Promise<App> {
   const parts = await openParts(config, log);
   const watch = new RequestWatch(parts);
-  const newId = requestIds();
-  const ways = ingestWays(parts);
-  const lane = laneOptions({ parts, ways, watch, newId });
-  const server = new HttpServer({ ...lane, requestTimeoutMs: config.requestTimeoutMs });
+  const routes = new RouteTable();
+  const options = listenerOptions(parts, watch, routes);
+  const server = new HttpServer({ ...options, requestTimeoutMs: config.requestTimeoutMs });
   const adapter = new FastifyAdapter({
     logger: false,
-    genReqId: newId,
+    genReqId: options.newId,
     forceCloseConnections: 'idle',
     clientErrorHandler: server.clientError,
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) =>
       sendProblem(request, reply, toProblem(error)),
-    routerOptions: { ignoreTrailingSlash: true },
-    serverFactory: (next: RequestListener) => server.create(ingestLane(lane, next)),
+    serverFactory: (next: RequestListener) => server.create(requestListener(options, next)),
   });
+  measure(adapter.getInstance<FastifyInstance>(), routes, watch);
   const nest = await NestFactory.create<NestFastifyApplication>(AppModule.of(parts), adapter, {
     logger: false,
     abortOnError: false,
+    bodyParser: false,
   });
   nest.useGlobalFilters(new ProblemFilter((request, problem) => watch.problem(request, problem)));
-  if (config.corsOrigins.length > 0)
-    nest.enableCors({
-      origin: corsOrigin(config.corsOrigins),
-      exposedHeaders: ['ETag', 'Retry-After'],
-      maxAge: 86_400,
-    });
-  await register(adapter.getInstance<FastifyInstance>(), ways, watch);
   await nest.init();
   return {
     parts,
@@ -85,48 +80,37 @@ async function closeAll(nest: NestFastifyApplication): Promise<void> {
   await nest.close().finally(() => clearInterval(sweep));
 }
 
-/** What Fastify does itself: measuring, and the ways in. */
-async function register(
-  fastify: FastifyInstance,
-  ways: ReadonlyMap<string, Take>,
-  watch: RequestWatch,
-): Promise<void> {
+/** Tells the table of Fastify's routes, and measures what they answer. None of them takes a body. */
+function measure(fastify: FastifyInstance, routes: RouteTable, watch: RequestWatch): void {
+  fastify.removeAllContentTypeParsers();
+  fastify.addHook('onRoute', ({ method, url }) => {
+    for (const one of [method].flat()) routes.add(one, url);
+  });
   fastify.addHook('onResponse', (request, reply, done) => {
     const { method, id } = request;
     const route = request.routeOptions.url ?? 'none';
     watch.answered({ method, route, status: reply.statusCode, ms: reply.elapsedTime, id: () => id });
     done();
   });
-  await fastify.register(async (scope) => {
-    scope.setErrorHandler((error, request, reply) => {
-      const problem = toProblem(error);
-      watch.problem(request, problem);
-      sendProblem(request, reply, problem);
-    });
-    await scope.register(ingestRoutes(ways));
-  });
-}
-
-interface LaneParts {
-  readonly parts: Parts;
-  readonly ways: ReadonlyMap<string, Take>;
-  readonly watch: RequestWatch;
-  readonly newId: () => string;
 }
 
 /** How requests are answered that do not go through Fastify. */
-function laneOptions({ parts, ways, watch, newId }: LaneParts): LaneOptions {
-  const cors = parts.config.corsOrigins.length > 0;
+function listenerOptions(parts: Parts, watch: RequestWatch, routes: RouteTable): RequestListenerOptions {
+  const posts = ingestWays(parts);
+  for (const path of posts.keys()) routes.add('POST', path);
   return {
-    ways,
-    passes: ({ headers }) => parts.health.draining || (cors && headers.origin !== undefined),
-    newId,
+    routes,
+    posts,
+    cors: new Cors(parts.config.corsOrigins),
+    early: new EarlyAnswers(),
+    newId: requestIds(),
+    draining: () => parts.health.draining,
     refuse: ({ method, url, id }, error) => {
       const problem = toProblem(error);
       watch.problem({ method, url, id: id() }, problem);
       return problemAnswer(problem, id(), url);
     },
-    answered: ({ method, url, id }, status, ms) => watch.answered({ method, route: url, status, ms, id }),
+    answered: ({ method, id }, route, { status, ms }) => watch.answered({ method, route, status, ms, id }),
   };
 }
 
@@ -135,8 +119,4 @@ function requestIds(): () => string {
   const prefix = randomBytes(6).toString('base64url');
   let count = 0;
   return () => `${prefix}-${(count += 1).toString(36)}`;
-}
-
-function corsOrigin(origins: readonly string[]): true | string[] {
-  return origins.includes('*') ? true : [...origins];
 }

@@ -36,8 +36,16 @@ export function listItems(text: string): string[] {
 
 const list = z.string().transform(listItems);
 
+/** What a header can carry unchanged: a client cannot send any other key. */
+const KEY_CHARS = /^[\x21-\x7e]*$/;
+
 export const keys = list.pipe(
-  z.array(z.string().min(KEY_CHARS_MIN, `each key must have at least ${KEY_CHARS_MIN} characters`)),
+  z.array(
+    z
+      .string()
+      .min(KEY_CHARS_MIN, `each key must have at least ${KEY_CHARS_MIN} characters`)
+      .regex(KEY_CHARS, 'each key must be of visible ASCII characters, from ! to ~, without spaces'),
+  ),
 );
 
 export const origins = list.pipe(

@@ -136,6 +136,19 @@ describe('readConfig()', () => {
     ]);
   });
 
+  it.each([
+    'schlüssel-mit-umlaut',
+    'a key with some spaces',
+    'a-key-with-a-\u0007-bell',
+    '鍵鍵鍵鍵鍵鍵鍵鍵鍵鍵鍵鍵鍵鍵鍵鍵',
+  ])('regression: refuses a key that no client could send, and does not show it (%#)', (key) => {
+    for (const name of ['DAYBOOK_WRITE_KEYS', 'DAYBOOK_READ_KEYS']) {
+      expect(faults({ [name]: `${KEY},${key}` })).toEqual([
+        `${name}: each key must be of visible ASCII characters, from ! to ~, without spaces`,
+      ]);
+    }
+  });
+
   it('does not take a list without a key in it for keys', () => {
     const env = { HOST: '0.0.0.0', DAYBOOK_WRITE_KEYS: ' , ,', DAYBOOK_READ_KEYS: KEY };
     expect(faults(env)).toEqual([expect.stringMatching(/^DAYBOOK_WRITE_KEYS: must be set/)]);

@@ -68,7 +68,8 @@ export const ENVIRONMENT = z.object({
   DAYBOOK_BODY_BYTES_IN_FLIGHT_MAX: int(MIB, 1_024 * 1_024 * MIB)
     .default(128 * MIB)
     .describe(
-      'Bytes of request bodies held in memory at the same time. Beyond it requests are answered with 503.',
+      'Bytes of request bodies held in memory at the same time, until their events are stored. Beyond it requests are ' +
+        'answered with 503; a quarter is kept for bodies up to 16 KiB.',
     ),
   DAYBOOK_REQUEST_TIMEOUT_MS: int(100, 3_600_000)
     .default(30_000)

@@ -10,7 +10,7 @@ import { EventIds } from './event/ids.ts';
 import { StoreError } from './event/store-error.ts';
 import { readProblem } from './http/problems.ts';
 import { VERSION } from './http/version.ts';
-import { BodyBudget } from './ingest/body.ts';
+import { BodyBudget } from './ingest/body-budget.ts';
 import { Encoder } from './ingest/encoder.ts';
 import { Ingest } from './ingest/ingest.ts';
 import type { ReportSource } from './reports/source.ts';

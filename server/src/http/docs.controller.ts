@@ -4,7 +4,9 @@ import { openApiDocument } from './openapi.ts';
 import { VERSION } from './version.ts';
 
 const HTML = 'text/html; charset=utf-8';
-const POLICY = "default-src 'none'; style-src 'unsafe-inline'";
+/** Nothing but the pages' own style; no scripts, no forms, no frames. */
+const POLICY =
+  "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /** The API document, and the same for people. Works without internet; asks for no key. */
 @Controller()

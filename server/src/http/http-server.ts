@@ -6,11 +6,9 @@ import {
   type ServerResponse,
 } from 'node:http';
 import type { Socket } from 'node:net';
-import { closing, type ProblemAnswer, socketAnswer, socketProblem } from './problem-reply.ts';
-import { Problem } from './problems.ts';
-
-/** Characters that a URL may have, its query included: the least that RFC 9110 asks a server to take. */
-const URL_CHARS_MAX = 8_000;
+import { type ProblemAnswer, socketAnswer, socketProblem } from './problem-reply.ts';
+import type { Problem } from './problems.ts';
+import type { SeenRequest } from './request-listener.ts';
 
 /** How often Node looks for requests that take too long to arrive, in milliseconds. */
 const CONNECTIONS_CHECK_MS = 500;
@@ -18,21 +16,14 @@ const CONNECTIONS_CHECK_MS = 500;
 /** How long a connection may be idle, in milliseconds; above the 60 s that proxies in front commonly use. */
 const KEEP_ALIVE_MS = 72_000;
 
-/** A request that no route has seen. */
-interface UnroutedRequest {
-  readonly method: string;
-  readonly url: string;
-  readonly id: () => string;
-}
-
 export interface HttpServerOptions {
   /** Longest time that a request may take to arrive, in milliseconds. */
   readonly requestTimeoutMs: number;
   readonly newId: () => string;
   /** The answer to a request that is refused; counts and logs the problem. */
-  readonly refuse: (request: UnroutedRequest, problem: Problem) => ProblemAnswer;
+  readonly refuse: (request: SeenRequest, problem: Problem) => ProblemAnswer;
   /** Told when such a request was answered; `ms` as far as it is known. */
-  readonly answered: (request: UnroutedRequest, status: number, ms: number) => void;
+  readonly answered: (request: SeenRequest, route: string, answer: { status: number; ms: number }) => void;
 }
 
 /** A request on a connection and the answer to it. */
@@ -56,7 +47,12 @@ export class HttpServer {
     this.#options = options;
   }
 
-  create(next: RequestListener): Server {
+  /** `listener` gets every request whose headers could be read; `Expect` is its business too. */
+  create(listener: RequestListener): Server {
+    const seen: RequestListener = (request, response) => {
+      this.#exchanges.set(request.socket, { request, response });
+      listener(request, response);
+    };
     const server = createServer(
       {
         requestTimeout: this.#options.requestTimeoutMs,
@@ -64,16 +60,9 @@ export class HttpServer {
         keepAliveTimeout: KEEP_ALIVE_MS,
         requireHostHeader: false,
       },
-      (request, response) => {
-        this.#exchanges.set(request.socket, { request, response });
-        const problem = unroutable(request);
-        if (problem === undefined) next(request, response);
-        else this.#refuse({ request, response }, problem);
-      },
+      seen,
     );
-    server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
-      this.#refuse({ request, response }, new Problem('expectation-failed', 'Expect may be 100-continue'));
-    });
+    server.on('checkContinue', seen).on('checkExpectation', seen);
     return server.on('connection', (socket: Socket) => this.#openedMs.set(socket, performance.now()));
   }
 
@@ -86,16 +75,6 @@ export class HttpServer {
     else this.#answerSocket(socket, problem);
   };
 
-  #refuse({ request, response }: Exchange, problem: Problem): void {
-    const startedMs = performance.now();
-    const { method = '', url = '' } = request;
-    const seen = { method, url, id: once(this.#options.newId) };
-    const { status, headers, body } = this.#options.refuse(seen, problem);
-    response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) });
-    response.end(method === 'HEAD' ? undefined : body);
-    this.#options.answered({ ...seen, url: 'none' }, status, performance.now() - startedMs);
-  }
-
   /** Answers on a connection whose request did not get as far as its URL. */
   #answerSocket(socket: Socket, problem: Problem): void {
     if (!socket.writable) return void socket.destroy();
@@ -103,19 +82,11 @@ export class HttpServer {
     const answer = this.#options.refuse(seen, problem);
     socket.end(socketAnswer(answer, problem));
     const openMs = performance.now() - (this.#openedMs.get(socket) ?? performance.now());
-    this.#options.answered({ ...seen, url: 'none' }, answer.status, openMs);
+    this.#options.answered(seen, 'none', { status: answer.status, ms: openMs });
   }
 }
 
-/** Why no route is asked; undefined where one is. */
-function unroutable({ url = '', headers, httpVersion }: IncomingMessage): Problem | undefined {
-  if (headers.host === undefined && httpVersion === '1.1')
-    return new Problem('bad-request', 'the header Host is missing', closing);
-  if (url.length <= URL_CHARS_MAX) return undefined;
-  return new Problem('uri-too-long', `the URL must be at most ${URL_CHARS_MAX} characters`);
-}
-
-/** The rest of a request will not come: whoever reads it hears why and answers. */
+/** Fails the body reader, which then answers. */
 function breakOff({ request, response }: Exchange, problem: Problem): void {
   if (response.headersSent) request.socket.destroySoon();
   else if (request.listenerCount('error') > 0) request.emit('error', problem);

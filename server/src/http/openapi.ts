@@ -44,6 +44,34 @@ function problems(...codes: ProblemCode[]): Json {
   return byStatus;
 }
 
+/** What every operation may answer of the request as such. */
+const OF_ANY = [
+  'bad-request',
+  'not-found',
+  'method-not-allowed',
+  'request-timeout',
+  'uri-too-long',
+  'expectation-failed',
+  'headers-too-large',
+] as const satisfies readonly ProblemCode[];
+
+/** Adds what every operation may answer to each of them. */
+function withDefaults(paths: Readonly<Record<string, Readonly<Record<string, Json>>>>): ApiDocument['paths'] {
+  const of = OF_ANY.map((code) => `\`${code}\` (${PROBLEMS[code].status})`).join(', ');
+  const rest = {
+    description: `Of any request: ${of}.`,
+    content: { 'application/problem+json': { schema: ref('Problem') } },
+  };
+  const entries = Object.entries(paths).map(([path, methods]) => {
+    const operations = Object.entries(methods).map(([method, operation]) => {
+      const responses = { ...(operation['responses'] as Json), default: rest };
+      return [method, { ...operation, responses }] as const;
+    });
+    return [path, Object.fromEntries(operations)] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
 /** Query parameters from the schema that checks them. */
 function parameters(query: z.ZodObject): Json[] {
   const { properties } = z.toJSONSchema(query, { io: 'output', unrepresentable: 'any' }) as {
@@ -149,6 +177,8 @@ const INGEST = {
   },
 };
 
+const UNCHANGED = { description: 'Nothing changed since the answer that carried the ETag.' };
+
 const REPORTS = {
   '/analytics/daily': {
     get: {
@@ -168,7 +198,7 @@ const REPORTS = {
             { date: '12/01/2021', average_session_duration: 45, active_user_count: 100, new_user_count: 45 },
           ],
         }),
-        304: { description: 'Nothing changed since the answer that carried the ETag.' },
+        304: UNCHANGED,
         ...problems('invalid-query', 'unauthorized', 'warehouse-unavailable', 'query-timeout'),
       },
     },
@@ -184,6 +214,7 @@ const REPORTS = {
       parameters: parameters(DEAD_LETTERS_QUERY),
       responses: {
         200: answer('The dead letters.', 'DeadLetters', { dead_letters: [] }),
+        304: UNCHANGED,
         ...problems('invalid-query', 'unauthorized', 'warehouse-unavailable', 'query-timeout'),
       },
     },
@@ -278,7 +309,7 @@ export function openApiDocument(version: string): ApiDocument & { readonly opena
         'Events in, exact daily numbers out. A 200 means stored. Every error is a problem document (RFC 9457) ' +
         'with a code to act on.',
     },
-    paths: { ...INGEST, ...REPORTS, ...OPERATION },
+    paths: withDefaults({ ...INGEST, ...REPORTS, ...OPERATION }),
     components: {
       schemas: {
         Event: EVENT_SCHEMA,

@@ -1,5 +1,6 @@
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { Problem, PROBLEMS, problemBody, problemHeaders, type ProblemCode } from './problems.ts';
+import { SECURITY_HEADERS } from './security-headers.ts';
 
 /** Fastify's own errors, by code. */
 const FASTIFY_PROBLEMS: Readonly<Record<string, ProblemCode>> = {
@@ -66,15 +67,6 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, proble
   void reply.code(status).headers(headers).send(body);
 }
 
-/** The answer to a URL and method that no route takes: 405 when another method would do, else 404. */
-export function notFoundProblem(instance: FastifyInstance, request: FastifyRequest): Problem {
-  const url = request.url.split('?', 1)[0] ?? '';
-  const allowed = (['GET', 'POST'] as const).filter((method) => instance.hasRoute({ method, url }));
-  if (allowed.length === 0) return new Problem('not-found', `there is no ${request.method} ${pathOf(url)}`);
-  const allow = allowed.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ');
-  return new Problem('method-not-allowed', `allowed: ${allow}`, { headers: { allow } });
-}
-
 /** Options of a problem after which the connection is of no more use. */
 export const closing = { headers: { connection: 'close' } } as const;
 
@@ -86,7 +78,9 @@ export function socketProblem(error: NodeJS.ErrnoException): Problem {
 
 /** An answer as a whole HTTP message, for a connection whose request could not even be parsed. */
 export function socketAnswer({ status, headers, body }: ProblemAnswer, problem: Problem): string {
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  const lines = Object.entries({ ...SECURITY_HEADERS, ...headers }).map(
+    ([name, value]) => `${name}: ${value}\r\n`,
+  );
   const { title } = PROBLEMS[problem.code];
   return `HTTP/1.1 ${status} ${title}\r\n${lines.join('')}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 }

@@ -1,6 +1,6 @@
-import { Catch, NotFoundException, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import { Catch, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { notFoundProblem, sendProblem, toProblem } from './problem-reply.ts';
+import { sendProblem, toProblem } from './problem-reply.ts';
 
 /** Tells that a request ended in a problem; the log and the metrics listen. */
 export type ProblemWatch = (request: FastifyRequest, problem: ReturnType<typeof toProblem>) => void;
@@ -17,8 +17,7 @@ export class ProblemFilter implements ExceptionFilter {
   catch(error: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
     const request = http.getRequest<FastifyRequest>();
-    const unknownRoute = error instanceof NotFoundException;
-    const problem = unknownRoute ? notFoundProblem(request.server, request) : toProblem(error);
+    const problem = toProblem(error);
     this.#watch(request, problem);
     sendProblem(request, http.getResponse<FastifyReply>(), problem);
   }

@@ -53,7 +53,12 @@ export const PROBLEMS = {
     'Send the body faster or in smaller parts.',
     true,
   ),
-  'body-too-large': kind(413, 'The body is too large', 'Send smaller bodies; the detail names the limit.'),
+  'body-too-large': kind(
+    413,
+    'The body is too large',
+    'Send smaller bodies; the detail names the limit. A compressed body that repeats itself absurdly can be sent ' +
+      'without compression.',
+  ),
   'too-many-events': kind(
     413,
     'The batch has too many events',
@@ -99,7 +104,7 @@ export const PROBLEMS = {
   'server-busy': kind(
     503,
     'The server is busy',
-    'Nothing was stored. Wait for Retry-After, then try again.',
+    'Nothing was stored. Wait for Retry-After, then try again; smaller bodies are let in first.',
     true,
   ),
   'query-timeout': kind(

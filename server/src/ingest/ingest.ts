@@ -63,6 +63,12 @@ export class Ingest {
     });
   }
 
+  /** Why a body whose lines take so many bytes would be refused now, as far as can be told without reading it. */
+  refusal(bytes: number): Problem | undefined {
+    const error = this.#options.publisher.refusal(bytes);
+    return error === undefined ? undefined : publishProblem(error);
+  }
+
   #publish(lines: EventLines): Promise<void> {
     return this.#options.publisher.publish(lines).catch((error: unknown) => {
       throw publishProblem(error);

@@ -2,8 +2,12 @@ import type { IncomingMessage } from 'node:http';
 import type { Keys } from '../access/keys.ts';
 import { BATCH_LIMITS, EVENT_BYTES_MAX } from '../event/limits.ts';
 import { Problem } from '../http/problems.ts';
-import { type BodyBudget, readBody } from './body.ts';
+import type { RawAnswer, RawHandler } from '../http/request-listener.ts';
+import { SECURITY_HEADERS } from '../http/security-headers.ts';
+import { type Body, readBody } from './body.ts';
+import type { BodyBudget } from './body-budget.ts';
 import type { BatchResult, Ingest } from './ingest.ts';
+import { LargeBodies } from './large-bodies.ts';
 import { watchLines } from './parse.ts';
 
 export interface IngestWaysOptions {
@@ -12,42 +16,52 @@ export interface IngestWaysOptions {
   readonly budget: BodyBudget;
 }
 
-/** What a way in answers when something was stored. */
-export interface Answer {
-  readonly status: 200 | 207;
-  /** JSON. */
-  readonly body: string;
-}
-
-/** Takes one request in, from its headers to the durable answer. @throws Problem */
-export type Take = (request: IncomingMessage) => Promise<Answer>;
-
-/** The headers of every answer. */
-export const ANSWER_HEADERS = { 'content-type': 'application/json; charset=utf-8' } as const;
+const ANSWER_HEADERS = Object.entries({
+  ...SECURITY_HEADERS,
+  'content-type': 'application/json; charset=utf-8',
+}).flat();
 
 const JSON_TYPE = 'application/json';
 const NDJSON_TYPE = 'application/x-ndjson';
 const CHARSET = /;\s*charset\s*=\s*"?([^";\s]*)/i;
-const ACCEPTED_ONE: Answer = { status: 200, body: '{"accepted":1}' };
+const ACCEPTED_ONE = rawAnswer(200, '{"accepted":1}');
 
-/** The ways in, by path; each is a POST. They read the request themselves, whichever server it came through. */
-export function ingestWays({ ingest, keys, budget }: IngestWaysOptions): ReadonlyMap<string, Take> {
+/** A body up to this many bytes is cheaper to read than to ask about. */
+const ASKED_BYTES_MIN = 4 * 1_024;
+
+/**
+ * The handlers of posts, by path. Each refuses as early as it can: what the headers tell, and whether the events could be
+ * stored at all, before it reads a byte of the body.
+ */
+export function ingestWays({ ingest, keys, budget }: IngestWaysOptions): ReadonlyMap<string, RawHandler> {
   const { bytesMax } = BATCH_LIMITS;
+  const large = new LargeBodies();
 
-  const event: Take = async (request) => {
+  const event: RawHandler = async (request, proceed) => {
     keys.check('write', request.headers.authorization);
     mediaType(request, [JSON_TYPE]);
-    const body = readBody(request, request.headers, { bytesMax: EVENT_BYTES_MAX, budget });
-    return body.then((bytes) => ingest.event(bytes)).then(() => ACCEPTED_ONE);
+    checkRoom(ingest, request);
+    const body = await readBody(request, { bytesMax: EVENT_BYTES_MAX, budget, large, proceed });
+    return settle(
+      body,
+      () => ingest.event(body.bytes),
+      () => ACCEPTED_ONE,
+    );
   };
 
-  const events: Take = async (request) => {
+  const events: RawHandler = async (request, proceed) => {
     keys.check('write', request.headers.authorization);
     const ndjson = mediaType(request, [JSON_TYPE, NDJSON_TYPE]) === NDJSON_TYPE;
-    const limits = ndjson ? { bytesMax, budget, watch: watchLines() } : { bytesMax, budget };
-    return readBody(request, request.headers, limits)
-      .then((bytes) => ingest.batch(bytes, ndjson))
-      .then(batchAnswer);
+    checkRoom(ingest, request);
+    const body = await readBody(request, {
+      bytesMax,
+      budget,
+      large,
+      // A body that waited for its turn may find the journal full.
+      proceed: () => (checkRoom(ingest, request), proceed()),
+      ...(ndjson ? { watch: watchLines() } : {}),
+    });
+    return settle(body, () => ingest.batch(body.bytes, ndjson), batchAnswer);
   };
 
   return new Map([
@@ -56,9 +70,44 @@ export function ingestWays({ ingest, keys, budget }: IngestWaysOptions): Readonl
   ]);
 }
 
-function batchAnswer({ accepted, rejected, rejectedTotal }: BatchResult): Answer {
-  if (rejectedTotal === 0) return { status: 200, body: JSON.stringify({ accepted }) };
-  return { status: 207, body: JSON.stringify({ accepted, rejected, rejected_total: rejectedTotal }) };
+/** The answer to what comes of the work on a body, which is released then. */
+function settle<T>(body: Body, work: () => Promise<T>, answer: (result: T) => RawAnswer): Promise<RawAnswer> {
+  const { release } = body;
+  const fail = (error: unknown) => {
+    release();
+    throw error;
+  };
+  let done: Promise<T>;
+  try {
+    done = work();
+  } catch (error) {
+    return fail(error);
+  }
+  return done.then((result) => {
+    release();
+    return answer(result);
+  }, fail);
+}
+
+/**
+ * Refuses a body that the transport would refuse, unread. What the events will take there is not known: at least half of
+ * what was sent is assumed.
+ */
+function checkRoom(ingest: Ingest, { headers }: IncomingMessage): void {
+  const length = headers['content-length'];
+  const bytes = Number(length ?? 0);
+  if (length !== undefined && bytes <= ASKED_BYTES_MIN) return;
+  const problem = ingest.refusal(bytes / 2);
+  if (problem !== undefined) throw problem;
+}
+
+function batchAnswer({ accepted, rejected, rejectedTotal }: BatchResult): RawAnswer {
+  if (rejectedTotal === 0) return rawAnswer(200, JSON.stringify({ accepted }));
+  return rawAnswer(207, JSON.stringify({ accepted, rejected, rejected_total: rejectedTotal }));
+}
+
+function rawAnswer(status: number, body: string): RawAnswer {
+  return { status, headers: [...ANSWER_HEADERS, 'content-length', String(Buffer.byteLength(body))], body };
 }
 
 /** The request's media type; every other is refused before the body is read. */
@@ -70,6 +119,6 @@ function mediaType(request: IncomingMessage, types: readonly string[]): string {
   if (known && (charset === undefined || /^utf-?8$/i.test(charset))) return type;
   const wrong = known ? 'charset must be utf-8, or absent' : `must be ${types.join(' or ')}`;
   throw new Problem('unsupported-media-type', `Content-Type: ${wrong}`, {
-    headers: { 'accept-post': types.join(', '), connection: 'close' },
+    headers: { 'accept-post': types.join(', ') },
   });
 }

@@ -21,6 +21,9 @@ export interface AnsweredRequest {
   readonly id: () => string;
 }
 
+/** The routes that take events, with or without a query. */
+const INGEST = /^\/analytics\/events?(\?|$)/;
+
 export interface RequestWatchOptions {
   readonly metrics: Metrics;
   readonly log: Logger;
@@ -46,7 +49,7 @@ export class RequestWatch {
   /** Counts refused events and logs what is our fault, with its cause. */
   problem(request: WatchedRequest, problem: Problem): void {
     const { metrics, log } = this.#options;
-    const ingest = request.method === 'POST' && request.url.startsWith('/analytics/event');
+    const ingest = request.method === 'POST' && INGEST.test(request.url);
     if (ingest && problem.code !== 'invalid-batch') metrics.rejected(problem.code, 1);
     if (PROBLEMS[problem.code].status < 500) return;
     const { code, cause } = problem;

@@ -148,6 +148,24 @@ export function describeTransport(name: string, makeHarness: () => TransportHarn
       expect(await drain()).toEqual([receipt('again')]);
     });
 
+    it('tells beforehand what publish() would refuse, and takes nothing by being asked', async () => {
+      const pad = 100_000;
+      expect(publisher.refusal(pad)).toBeUndefined();
+      let error: unknown;
+      for (let index = 0; index < 100 && error === undefined; index += 1) {
+        error = await publisher.publish(EventLines.of([receipt(String(index), pad)])).then(
+          () => undefined,
+          (reason: unknown) => reason,
+        );
+      }
+      expect(error).toMatchObject({ code: 'unavailable' });
+      expect(publisher.refusal(pad)).toMatchObject({ name: 'StoreError', code: 'unavailable' });
+      await drain();
+      for (let times = 0; times < 100; times += 1) expect(publisher.refusal(pad)).toBeUndefined();
+      await publisher.close();
+      expect(publisher.refusal(0)).toMatchObject({ code: 'closed' });
+    });
+
     it('settles every promise before close() resolves, and rejects later ones with closed', async () => {
       let settled = 0;
       const promises = Array.from({ length: 50 }, () =>

@@ -1,5 +1,6 @@
 import type { EventLines } from '../event/lines.ts';
 import type { Position } from '../event/position.ts';
+import type { StoreError } from '../event/store-error.ts';
 
 /** What a publisher can hold. Beyond it, `publish` rejects with `unavailable` at once: it never queues without bound. */
 export interface PublisherLimits {
@@ -31,6 +32,9 @@ export interface PublisherStats {
  * publisher until it settles; nobody writes to them afterwards.
  * Errors: `StoreError` with `unavailable` (full, or the disk is), `too-large`, `timeout`, `closed`.
  *
+ * `refusal` tells why a batch of so many bytes would be refused now; undefined where it would be taken, as far as that is
+ * known. It is for asking before a body is read, so it is cheap and promises nothing: `publish` decides.
+ *
  * `close` waits for every promise given out to settle, then releases the store. Afterwards `publish`
  * rejects with `closed`. Closing twice is allowed.
  */
@@ -39,6 +43,7 @@ export interface Publisher {
   readonly limits: PublisherLimits;
   open(): Promise<void>;
   publish(lines: EventLines, options?: { signal?: AbortSignal }): Promise<void>;
+  refusal(bytes: number): StoreError | undefined;
   stats(): PublisherStats;
   close(): Promise<void>;
 }

@@ -106,8 +106,9 @@ export class JournalPublisher implements Publisher {
 
   publish(lines: EventLines): Promise<void> {
     const bytes = linesBytes(lines);
-    const refusal = this.#refusal(bytes);
+    const refusal = this.refusal(bytes);
     if (refusal !== undefined) return Promise.reject(refusal);
+    this.#bytesUntilCheck -= bytes;
     return new Promise((resolve, reject) => {
       this.#queue.push({ lines, bytes, resolve, reject });
       this.#waiting += 1;
@@ -119,7 +120,7 @@ export class JournalPublisher implements Publisher {
     });
   }
 
-  #refusal(bytes: number): StoreError | undefined {
+  refusal(bytes: number): StoreError | undefined {
     if (!this.#open) return new StoreError('closed', 'journal: closed');
     if (this.#loss !== undefined) return new StoreError('unavailable', `journal: ${this.#loss}`);
     if (this.#waiting >= this.limits.waitingMax) {
@@ -138,10 +139,9 @@ export class JournalPublisher implements Publisher {
     return this.#diskRefusal(bytes);
   }
 
-  /** Looks at the disk once in every so many bytes, and at every publish while it is full. */
+  /** Looks at the disk once in every so many bytes, and each time it is asked while the disk is full. */
   #diskRefusal(bytes: number): StoreError | undefined {
-    this.#bytesUntilCheck -= bytes;
-    if (this.#bytesUntilCheck > 0) return undefined;
+    if (this.#bytesUntilCheck > bytes) return undefined;
     let free: number;
     try {
       free = this.#options.freeBytes();

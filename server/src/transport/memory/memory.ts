@@ -35,14 +35,18 @@ export class MemoryTransport implements Publisher, Source {
   }
 
   publish(lines: EventLines): Promise<void> {
-    if (!this.#open) return Promise.reject(new StoreError('closed', 'memory: closed'));
     const bytes = lines.chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-    if (this.stats().bytes + bytes > this.limits.bytesMax) {
-      return Promise.reject(new StoreError('unavailable', 'memory: full'));
-    }
+    const refusal = this.refusal(bytes);
+    if (refusal !== undefined) return Promise.reject(refusal);
     this.#end += lines.count;
     this.#queue.push({ end: this.#end, lines, bytes });
     return Promise.resolve();
+  }
+
+  refusal(bytes: number): StoreError | undefined {
+    if (!this.#open) return new StoreError('closed', 'memory: closed');
+    if (this.stats().bytes + bytes <= this.limits.bytesMax) return undefined;
+    return new StoreError('unavailable', 'memory: full');
   }
 
   async receive(options: ReceiveOptions): Promise<Delivery | undefined> {

@@ -104,13 +104,19 @@ export class PubsubPublisher implements ForwardingPublisher {
   }
 
   #admit(events: number): void {
-    const { waitingMax, bytesMax } = this.limits;
-    const { eventsMax } = this.#options;
-    if (this.#waiting >= waitingMax) throw full(`${this.#waiting} requests are waiting already`);
+    const refusal = this.refusal();
+    if (refusal !== undefined) throw refusal;
     // A batch that is larger than the limit alone goes when nothing else is on its way.
-    if (this.#events > 0 && this.#events + events > eventsMax)
+    if (this.#events > 0 && this.#events + events > this.#options.eventsMax)
       throw full(`${this.#events} events are on their way`);
-    if (this.#bytes >= bytesMax) throw full(`${this.#bytes} bytes are on their way`);
+  }
+
+  refusal(): StoreError | undefined {
+    if (this.#opened === undefined) return closed();
+    const { waitingMax, bytesMax } = this.limits;
+    if (this.#waiting >= waitingMax) return full(`${this.#waiting} requests are waiting already`);
+    if (this.#events >= this.#options.eventsMax) return full(`${this.#events} events are on their way`);
+    return this.#bytes >= bytesMax ? full(`${this.#bytes} bytes are on their way`) : undefined;
   }
 
   /** Gives the messages to the client, which batches them, until all are acknowledged or the time is up. */
@@ -151,9 +157,13 @@ export class PubsubPublisher implements ForwardingPublisher {
   }
 
   #use(): Opened {
-    if (this.#opened === undefined) throw new StoreError('closed', 'pubsub: closed');
+    if (this.#opened === undefined) throw closed();
     return this.#opened;
   }
+}
+
+function closed(): StoreError {
+  return new StoreError('closed', 'pubsub: closed');
 }
 
 function full(why: string): StoreError {

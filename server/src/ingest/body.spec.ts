@@ -1,0 +1,167 @@
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import { PassThrough } from 'node:stream';
+import { setImmediate as turn } from 'node:timers/promises';
+import { brotliCompressSync, gzipSync, zstdCompressSync } from 'node:zlib';
+import { describe, expect, it } from 'vitest';
+import { type Body, readBody } from './body.ts';
+import { BodyBudget } from './body-budget.ts';
+import { LARGE_BODY_BYTES, LargeBodies } from './large-bodies.ts';
+
+const MIB = 1_024 * 1_024;
+
+function reading(budgetBytes = 128 * MIB, placesMax = 2) {
+  const budget = new BodyBudget(budgetBytes);
+  const large = new LargeBodies({ placesMax });
+  const send = (headers: IncomingHttpHeaders) => {
+    const stream = new PassThrough({ highWaterMark: 64 * 1_024 });
+    const request = Object.assign(stream, { headers, socket: { remoteAddress: 'a' } });
+    let proceeded = false;
+    const proceed = () => void (proceeded = true);
+    const options = { bytesMax: 10 * MIB, budget, large, proceed };
+    const body = readBody(request as unknown as IncomingMessage, options);
+    body.catch(() => undefined);
+    return { stream, body, proceeded: () => proceeded };
+  };
+  return { budget, send };
+}
+
+async function settled(body: Promise<Body>): Promise<boolean> {
+  await turn();
+  return Promise.race([body.then(() => true), turn(false)]);
+}
+
+describe('readBody()', () => {
+  it('holds a body until it is released', async () => {
+    const { budget, send } = reading();
+    const { stream, body } = send({ 'content-length': '5' });
+    stream.end('hello');
+    const { bytes, release } = await body;
+    expect([bytes.toString(), budget.bytes]).toEqual(['hello', 5]);
+    release();
+    expect(budget.bytes).toBe(0);
+  });
+
+  it('puts many chunks together, whatever their sizes', async () => {
+    const { budget, send } = reading();
+    const { stream, body } = send({ 'transfer-encoding': 'chunked' });
+    const chunks = Array.from({ length: 3_000 }, (_, n) => Buffer.alloc((n * 7) % 400, n));
+    for (const chunk of chunks) stream.write(chunk);
+    stream.end();
+    const { bytes, release } = await body;
+    expect(bytes.equals(Buffer.concat(chunks))).toBe(true);
+    expect(budget.bytes).toBeGreaterThanOrEqual(bytes.length);
+    release();
+    expect(budget.bytes).toBe(0);
+  });
+
+  it('regression: a body of tiny chunks takes its bytes, not an object for each', async () => {
+    const { send } = reading();
+    const { stream, body } = send({ 'transfer-encoding': 'chunked' });
+    const before = process.memoryUsage().heapUsed;
+    for (let sent = 0; sent < 200_000; sent += 1) {
+      if (!stream.write(Buffer.from(' '))) await turn();
+    }
+    // A list of them would be 20 MB and more.
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(200_000 * 100);
+    stream.end();
+    expect((await body).bytes.length).toBe(200_000);
+  });
+
+  it('regression: a large body waits unread for its place, and gives it back', async () => {
+    const { budget, send } = reading();
+    const first = send({ 'content-length': String(MIB) });
+    const second = send({ 'content-length': String(MIB) });
+    expect([first.proceeded(), second.proceeded()]).toEqual([true, false]);
+    second.stream.write(Buffer.alloc(1_000));
+    await turn();
+    expect(second.stream.readableFlowing).toBe(false);
+    first.stream.end(Buffer.alloc(MIB));
+    second.stream.end(Buffer.alloc(MIB - 1_000));
+    const { release } = await first.body;
+    expect(await settled(second.body)).toBe(false);
+    release();
+    const body = await second.body;
+    expect(second.proceeded()).toBe(true);
+    body.release();
+    expect(budget.bytes).toBe(0);
+  });
+
+  it('regression: a body that turns out to be large waits in the middle', async () => {
+    const { budget, send } = reading();
+    const first = send({ 'content-length': String(MIB) });
+    const bytes = Buffer.alloc(LARGE_BODY_BYTES + 5_000, 'x');
+    const second = send({ 'content-encoding': 'gzip' });
+    second.stream.end(gzipSync(bytes, { level: 0 }));
+    for (let times = 0; times < 20; times += 1) expect(await settled(second.body)).toBe(false);
+    expect(budget.bytes).toBeLessThan(LARGE_BODY_BYTES * 2);
+    first.stream.destroy();
+    await expect(first.body).rejects.toMatchObject({ code: 'bad-request' });
+    const body = await second.body;
+    expect(body.bytes.equals(bytes)).toBe(true);
+    body.release();
+    expect(budget.bytes).toBe(0);
+  });
+
+  it('forgets a large body whose client goes while it waits', async () => {
+    const { budget, send } = reading();
+    const first = send({ 'content-length': String(MIB) });
+    const second = send({ 'content-length': String(MIB) });
+    second.stream.destroy();
+    await expect(second.body).rejects.toMatchObject({ code: 'bad-request' });
+    first.stream.end(Buffer.alloc(MIB));
+    (await first.body).release();
+    expect([budget.bytes, second.proceeded()]).toEqual([0, false]);
+  });
+
+  it('regression: slow senders of larger bodies leave room for small ones', async () => {
+    const { budget, send } = reading(MIB);
+    const slow = Array.from({ length: 40 }, () => {
+      const { stream, body } = send({ 'content-length': '100000' });
+      stream.write(Buffer.alloc(50_000));
+      return body;
+    });
+    await turn();
+    const refused = await Promise.all(
+      slow.map((body) => Promise.race([body.then(() => 'ok', String), turn('slow')])),
+    );
+    expect(refused.filter((one) => one.includes('at the same time')).length).toBeGreaterThan(20);
+    const small = send({ 'content-length': '5' });
+    small.stream.end('hello');
+    (await small.body).release();
+    expect(budget.bytes).toBeLessThanOrEqual(MIB / 2);
+  });
+
+  it.each([
+    ['zstd', zstdCompressSync(Buffer.alloc(10 * MIB, '['))],
+    ['br', brotliCompressSync(Buffer.alloc(10 * MIB, ' '))],
+  ])('regression: refuses an absurd ratio of %s early', async (encoding, bomb) => {
+    const { budget, send } = reading();
+    let most = 0;
+    const { stream, body } = send({ 'content-encoding': encoding });
+    const watch = setInterval(() => (most = Math.max(most, budget.bytes)), 0);
+    stream.end(bomb);
+    await expect(body).rejects.toMatchObject({
+      code: 'body-too-large',
+      message: expect.stringContaining('times as large') as string,
+    });
+    clearInterval(watch);
+    expect(most).toBeLessThan(5 * MIB);
+    expect(budget.bytes).toBe(0);
+  });
+
+  it.each(['gzip', 'br', 'zstd'] as const)(
+    'takes a batch that repeats itself as real ones do: %s',
+    async (encoding) => {
+      const context = { agent: 'Mozilla/5.0 (X11; Linux x86_64)', text: 'lorem ipsum '.repeat(80) };
+      const events = Array.from({ length: 8_000 }, (_, n) =>
+        JSON.stringify({ user_id: 'u', event_time: 1_764_000_000 + n, properties: context }),
+      );
+      const bytes = Buffer.from(`[${events.join(',')}]`);
+      const compress = { gzip: gzipSync, br: brotliCompressSync, zstd: zstdCompressSync }[encoding];
+      const { send } = reading();
+      const { stream, body } = send({ 'content-encoding': encoding });
+      stream.end(compress(bytes));
+      expect((await body).bytes.equals(bytes)).toBe(true);
+    },
+  );
+});
