@@ -1,5 +1,6 @@
 import { request } from 'node:http';
 import { dirname } from 'node:path';
+import { parseJson } from '../event/strict-json.ts';
 import { socketPath, type ControlStatus } from './socket.ts';
 
 /** Sends commands to the server that runs on a data directory. */
@@ -35,7 +36,7 @@ export class ControlClient {
           response.on('data', (chunk: Buffer) => chunks.push(chunk));
           response.on('error', reject);
           response.on('end', () => {
-            const answer = JSON.parse(Buffer.concat(chunks).toString('utf8')) as {
+            const answer = parseJson(Buffer.concat(chunks).toString('utf8')) as {
               value?: unknown;
               error?: string;
             };
