@@ -4,7 +4,14 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['src/**/*.spec.ts', 'test/**/*.test.ts'],
-    exclude: ['test/faults/**', 'test/load/**', 'test/api/**', 'test/deploy/**', 'test/cloud/**'],
+    exclude: [
+      'test/faults/**',
+      'test/load/**',
+      'test/api/**',
+      'test/fuzz/**',
+      'test/deploy/**',
+      'test/cloud/**',
+    ],
     pool: 'forks',
     testTimeout: 60_000,
     hookTimeout: 60_000,

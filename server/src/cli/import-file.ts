@@ -3,6 +3,7 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createZstdDecompress } from 'node:zlib';
 import { parse } from 'csv-parse';
+import { parseJson } from '../event/strict-json.ts';
 
 /** One event of a file. */
 export interface FileRecord {
@@ -83,7 +84,7 @@ function csvEvent(record: Readonly<Record<string, string>>): object {
 
 function parseOrUndefined(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch {
     return undefined;
   }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseJson } from '../event/strict-json.ts';
 
 /** Where notes lie in the data directory. */
 export const IMPORTS_DIRECTORY = 'imports';
@@ -59,7 +60,7 @@ export class ImportProgress {
 
   #note(): Note | undefined {
     try {
-      return JSON.parse(readFileSync(this.#path, 'utf8')) as Note;
+      return parseJson(readFileSync(this.#path, 'utf8')) as Note;
     } catch {
       return undefined;
     }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { parseJson } from '../event/strict-json.ts';
 
 /** Tries for one batch while the server says that it cannot take it right now. */
 const TRIES_MAX = 60;
@@ -32,7 +33,7 @@ export async function sendBatch({ url, key }: Target, lines: readonly string[]):
       },
       body: lines.join('\n'),
     });
-    const body = (await response.json()) as Partial<SendResult> & { code?: string; detail?: string };
+    const body = parseJson(await response.text()) as Partial<SendResult> & { code?: string; detail?: string };
     if (response.ok || body.code === 'invalid-batch') {
       return {
         accepted: body.accepted ?? 0,

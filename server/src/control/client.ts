@@ -1,4 +1,5 @@
 import { request } from 'node:http';
+import { parseJson } from '../event/strict-json.ts';
 import { findSocket, type ControlStatus } from './socket.ts';
 
 /** A server answers at once, or is stopped or stuck. */
@@ -47,7 +48,7 @@ export class ControlClient {
         response.on('data', (chunk: Buffer) => chunks.push(chunk));
         response.on('error', reject);
         response.on('end', () => {
-          const answer = JSON.parse(Buffer.concat(chunks).toString('utf8')) as {
+          const answer = parseJson(Buffer.concat(chunks).toString('utf8')) as {
             value?: unknown;
             error?: string;
           };

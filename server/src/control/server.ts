@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { parseJson } from '../event/strict-json.ts';
 import { ControlClient } from './client.ts';
 import { DirectoryError } from './data-directory.ts';
 import { DirectoryInUseError, inUseText } from './directory-lock.ts';
@@ -71,7 +72,7 @@ async function answer(commands: Commands, request: IncomingMessage, response: Se
   try {
     const command = commands[(request.url ?? '').slice(1)];
     if (command === undefined) throw new Error('this Daybook does not know the command');
-    result = { value: (await command(JSON.parse(await body(request)))) ?? null };
+    result = { value: (await command(parseJson(await body(request)))) ?? null };
   } catch (error) {
     result = { error: error instanceof Error ? error.message : String(error) };
   }

@@ -1,11 +1,18 @@
 import type { Event, Fault } from './event.ts';
-import { EVENT_LIMITS } from './limits.ts';
+import { EVENT_LIMITS, SCAN_LIMITS } from './limits.ts';
 
 /** The window that event_time must lie in, in unix seconds, both ends included. */
 export interface TimeWindow {
   readonly fromS: number;
   readonly toS: number;
 }
+
+/** What is said of properties that have too much of something. */
+export const PROPERTIES_FAULTS = {
+  depth: `must be at most ${EVENT_LIMITS.propertiesDepthMax} levels deep`,
+  keys: `must have at most ${EVENT_LIMITS.propertiesKeysMax} keys over all levels`,
+  commas: `must be at most ${EVENT_LIMITS.propertiesBytesMax} bytes as JSON, and has more than ${SCAN_LIMITS.commasMax} values`,
+} as const;
 
 const NUL = '\u0000';
 const encoder = new TextEncoder();
@@ -116,7 +123,7 @@ class PropertiesWalk {
 
   #container(value: object, pointer: string, depth: number): void {
     if (depth > EVENT_LIMITS.propertiesDepthMax) {
-      this.#fault(`must be at most ${EVENT_LIMITS.propertiesDepthMax} levels deep`);
+      this.#fault(PROPERTIES_FAULTS.depth);
       return;
     }
     if (Array.isArray(value)) {
@@ -134,7 +141,7 @@ class PropertiesWalk {
     this.#keys += 1;
     this.bytesMax += key.length * UNIT_BYTES_MAX + AROUND_BYTES;
     if (this.#keys > EVENT_LIMITS.propertiesKeysMax) {
-      this.#fault(`must have at most ${EVENT_LIMITS.propertiesKeysMax} keys over all levels`);
+      this.#fault(PROPERTIES_FAULTS.keys);
     } else if (key === '__proto__') {
       this.faults.push({ pointer, detail: 'must not have a key "__proto__"' });
     } else if (this.#escaped) {

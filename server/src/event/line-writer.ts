@@ -2,6 +2,7 @@ import type { EventIds } from './ids.ts';
 import { CLOSE_OBJECT, NEWLINE, QUOTE, ZERO } from './json-bytes.ts';
 import type { EventLine } from './line.ts';
 import { EVENT_ID, EVENT_NAME, type EventScan, FIELD_NAMES, PROPERTIES, STRINGS } from './scan.ts';
+import { parseJson } from './strict-json.ts';
 
 /** Bytes that the buffer has at first, and above which it is not kept for the next batch. */
 const KEPT_BYTES = 1_024 * 1_024;
@@ -40,7 +41,7 @@ export class LineWriter {
 
   /** Begins a batch; what was written before is forgotten. */
   begin({ project, nowMs, ids }: LineReceipt): void {
-    if (this.#out.length > KEPT_BYTES) this.#out = Buffer.allocUnsafeSlow(KEPT_BYTES);
+    this.release();
     this.#at = 0;
     this.#count = 0;
     this.#nowMs = nowMs;
@@ -48,6 +49,11 @@ export class LineWriter {
     this.#receipt = bytesOf(
       `,"project":${JSON.stringify(project)},"received_at":${nowMs * 1_000},"event_time":`,
     );
+  }
+
+  /** Ends a batch: what it needed beyond the usual is given back. */
+  release(): void {
+    if (this.#out.length > KEPT_BYTES) this.#out = Buffer.allocUnsafeSlow(KEPT_BYTES);
   }
 
   /** Lines so far. */
@@ -123,7 +129,7 @@ export class LineWriter {
     const from = starts[PROPERTIES]!;
     const end = ends[PROPERTIES]!;
     if (propertiesEscaped > 0) {
-      const text = JSON.stringify(JSON.parse(bytes.toString('utf8', from, end)));
+      const text = JSON.stringify(parseJson(bytes.toString('utf8', from, end)));
       this.#at += this.#out.write(text, this.#at, 'utf8');
     } else if (spaced) {
       this.#compact(bytes, from, end);

@@ -19,6 +19,7 @@ import type { TimeWindow } from './check.ts';
 import { EVENT_LIMITS } from './limits.ts';
 import { microseconds } from './line.ts';
 import { EVENT_SCHEMA } from './schema.ts';
+import { parseJsonString } from './strict-json.ts';
 
 /*
  * The short way from an event's JSON to its line: most events are plain, which means that their values can be
@@ -247,7 +248,7 @@ export class EventScan {
     if (plainEnd !== -1) return plainEnd + 1;
     if (this.propertiesEscaped === ESCAPED_MAX) return -1;
     const end = stringEnd(bytes, from);
-    if (goodText(bytes, from, end) === undefined) return -1;
+    if (end > this.#propertiesEnd || goodText(bytes, from, end) === undefined) return -1;
     this.propertiesEscaped += 1;
     return end + 1;
   }
@@ -271,7 +272,7 @@ export class EventScan {
 function goodText(bytes: Buffer, from: number, end: number): string | undefined {
   if (end === -1) return undefined;
   try {
-    const text = JSON.parse(bytes.toString('utf8', from - 1, end + 1)) as string;
+    const text = parseJsonString(bytes.toString('utf8', from - 1, end + 1));
     return text.isWellFormed() && !text.includes('\u0000') ? text : undefined;
   } catch {
     return undefined;

@@ -5,8 +5,11 @@ import { EventIds } from '../event/ids.ts';
 import { BATCH_LIMITS } from '../event/limits.ts';
 import { encodeLine } from '../event/line.ts';
 import { countLines } from '../event/lines.ts';
+import { readStrictly } from '../event/strict-json.ts';
 import { Problem } from '../http/problems.ts';
-import { Encoder, type EncodedBatch } from './encoder.ts';
+import type { EncodedBatch } from './batch-events.ts';
+import { Encoder } from './encoder.ts';
+import type { Steps } from './turns.ts';
 import { validate } from './validator.ts';
 
 const NOW_MS = 1_700_000_000_123;
@@ -16,13 +19,21 @@ const WINDOW = { fromS: RULES.eventTimeMinS, toS: NOW_MS / 1_000 + RULES.eventTi
 const ids = new EventIds((bytes) => bytes.fill(7));
 const receipt = { project: 'p', receivedAtUs: NOW_MS * 1_000, newEventId: () => ids.next(NOW_MS) };
 const encoder = new Encoder(RULES, ids);
+
+function finish<T>(steps: Steps<T>): T {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+  }
+}
+
 /** What becomes of a body: its lines, or why it is refused. */
 function batch(
   body: string | Buffer,
   ndjson = false,
 ): EncodedBatch | { readonly refusal: { readonly code: string; readonly detail: string } } {
   try {
-    return encoder.batch({ bytes: Buffer.from(body), ndjson, nowMs: NOW_MS });
+    return finish(encoder.batch({ bytes: Buffer.from(body), ndjson, nowMs: NOW_MS }));
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     return { refusal: { code: error.code, detail: error.message } };
@@ -37,11 +48,11 @@ const LINE =
   '{"event_id":"i","event_id_given":true,"project":"p","received_at":1700000000123000,"event_time":1700000000000000,' +
   '"event_name":"e","user_id":"u","session_id":"s"}';
 
-/** What parsing, checking and encoding without any short way makes of an event: its line, faults, or undefined. */
+/** What parsing, checking and encoding make of an event, without the scan and without V8: its line, faults, or undefined. */
 function general(json: string): string | readonly object[] | undefined {
   let value: unknown;
   try {
-    value = JSON.parse(json);
+    value = readStrictly(json);
   } catch {
     return undefined;
   }
@@ -124,11 +135,19 @@ const time = fc.oneof(
   number,
 );
 const blank = fc.oneof({ weight: 6, arbitrary: fc.constant('') }, fc.constantFrom(' ', '\t', '\n', '\r\n'));
-const key = fc.oneof(
-  { weight: 8, arbitrary: plain },
-  text,
-  fc.constantFrom('7', '0x', '__proto__', 'constructor', '', '-1', 'b', 'b'),
-);
+/** Every character as an escape, which may stand in keys too. */
+const escapes = (of: string) =>
+  `"${Array.from({ length: of.length }, (_, at) => `\\u${of.charCodeAt(at).toString(16).padStart(4, '0')}`).join('')}"`;
+const key = fc
+  .tuple(
+    fc.oneof(
+      { weight: 8, arbitrary: plain },
+      text,
+      fc.constantFrom('7', '0x', '__proto__', 'constructor', '', '-1', 'b', 'b', '\\', '\\u0', '\\n'),
+    ),
+    fc.nat(8),
+  )
+  .map(([name, how]) => (how === 0 ? escapes(name) : JSON.stringify(name)));
 const json: fc.Arbitrary<string> = fc.letrec<{ value: string; object: string }>((tie) => ({
   value: fc.oneof(
     { maxDepth: 6, depthIdentifier: 'json' },
@@ -144,7 +163,7 @@ const json: fc.Arbitrary<string> = fc.letrec<{ value: string; object: string }>(
     .tuple(fc.array(fc.tuple(key, tie('value')), { maxLength: 4, depthIdentifier: 'json' }), blank)
     .map(
       ([members, space]) =>
-        `{${space}${members.map(([name, value]) => `${JSON.stringify(name)}${space}:${space}${value}`).join(`,${space}`)}${space}}`,
+        `{${space}${members.map(([name, value]) => `${name}${space}:${space}${value}`).join(`,${space}`)}${space}}`,
     ),
 })).object;
 
@@ -185,7 +204,7 @@ const event = fc
   )
   .map(
     ([members, space]) =>
-      `{${space}${members.map(([name, value]) => `"${name}"${space}:${space}${value}`).join(`${space},`)}}${space}`,
+      `{${space}${members.map(([name, value]) => `${name.length > 8 && space === '\t' ? escapes(name) : `"${name}"`}${space}:${space}${value}`).join(`${space},`)}}${space}`,
   );
 /** One character put in, taken out, or another in its place. */
 const damage = fc.tuple(
@@ -285,6 +304,42 @@ describe('Encoder.batch()', () => {
     );
   });
 
+  it('makes the same of batches that are encoded in turns', () => {
+    const bodies = fc.array(fc.tuple(fc.array(event, { maxLength: 300 }), fc.boolean()), { maxLength: 4 });
+    fc.assert(
+      fc.property(bodies, fc.infiniteStream(fc.nat()), (drawn, turns) => {
+        const given = drawn.map(([events, ndjson]) => {
+          const flat = events.map((sent) => sent.replaceAll(/[\r\n]/g, ' '));
+          return {
+            bytes: Buffer.from(ndjson ? flat.join('\n') : `[${flat.join(',')}]`),
+            ndjson,
+            nowMs: NOW_MS,
+          };
+        });
+        const outcome = (step: () => unknown) => {
+          try {
+            return step();
+          } catch (error) {
+            return error;
+          }
+        };
+        const alone = given.map((body) => outcome(() => finish(encoder.batch(body))));
+        const together: unknown[] = [];
+        const underWay = given.map((body, index) => ({ index, steps: encoder.batch(body) }));
+        while (underWay.length > 0) {
+          const at = (turns.next().value as number) % underWay.length;
+          const { index, steps } = underWay[at]!;
+          const step = outcome(() => steps.next()) as IteratorResult<undefined, EncodedBatch> | Error;
+          if (!(step instanceof Error) && step.done !== true) continue;
+          together[index] = step instanceof Error ? step : step.value;
+          underWay.splice(at, 1);
+        }
+        expect(together).toEqual(alone);
+      }),
+      { numRuns: 15 },
+    );
+  });
+
   it('gives lines in a buffer of their own, which can be handed to another thread', () => {
     const { lines } = encoded(`[${GOOD},${GOOD}]`);
     expect(lines.buffer.byteLength).toBe(lines.length);
@@ -320,6 +375,23 @@ describe('Encoder.batch()', () => {
   it('says where a JSON array is broken', () => {
     expect(batch(`[${GOOD} ${GOOD}]`)).toMatchObject({
       refusal: { detail: expect.stringMatching(/^not valid JSON at position 105/) as string },
+    });
+  });
+
+  it.each([
+    ['in a line', `[${GOOD},\n {"a":x}]`, 'position 112 (line 2 column 7)'],
+    ['behind emoji', `["😀",${GOOD.replace('"u"', '"ä😀"')},,]`, `position ${7 + GOOD.length + 2}`],
+    ['in a key with an escape', '[{"\\u00e4":1,"\\x":2}]', 'position 15'],
+    ['behind a large event', `[{"a":"${'x'.repeat(600_000)}"},?]`, 'position 600010'],
+    [
+      'where a quote is missing',
+      `[${GOOD.replace('"u"', '"u')},${`${GOOD},`.repeat(9_000)}1]`,
+      'position 48',
+    ],
+    ['in a large event', `[{"a":[1 2${',1'.repeat(900_000)}]}]`, 'position 9'],
+  ])('says where a JSON array is broken: %s', (_name, body, place) => {
+    expect(batch(body)).toMatchObject({
+      refusal: { code: 'invalid-json', detail: `not valid JSON at ${place}` },
     });
   });
 

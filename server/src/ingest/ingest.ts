@@ -2,7 +2,10 @@ import { EventLines } from '../event/lines.ts';
 import { StoreError } from '../event/store-error.ts';
 import { Problem, type ProblemCode } from '../http/problems.ts';
 import type { Publisher } from '../transport/contract.ts';
-import type { Encoder, Rejected } from './encoder.ts';
+import type { EncodedBatch } from './batch-events.ts';
+import type { Encoder } from './encoder.ts';
+import type { Rejected } from './rejected.ts';
+import { Turns } from './turns.ts';
 
 export interface BatchResult {
   readonly accepted: number;
@@ -26,11 +29,12 @@ export interface IngestOptions {
 }
 
 /**
- * Takes bodies in: encode, publish. Resolves only when their events are durable. Nothing but the lines is held while it
+ * Takes bodies in: encode, publish. Single events are encoded at once, batches in turns. Resolves only when their events are durable. Nothing but the lines is held while it
  * waits for that, which is why no function here awaits: an async function keeps all of its variables.
  */
 export class Ingest {
   readonly #options: IngestOptions;
+  readonly #turns = new Turns();
 
   constructor(options: IngestOptions) {
     this.#options = options;
@@ -48,12 +52,16 @@ export class Ingest {
 
   /**
    * A batch: the good events are stored together, the bad ones reported.
-   * @throws Problem invalid-batch when none is good, storage-unavailable, and what a body is refused for
+   * @throws Problem invalid-batch when none is good, storage-unavailable, server-busy, and what a body is refused for
    */
   batch(bytes: Buffer, ndjson: boolean): Promise<BatchResult> {
-    const { encoder, now, meter } = this.#options;
-    const encoded = encoder.batch({ bytes, ndjson, nowMs: now() });
-    const { lines, accepted, rejected, rejectedTotal, rejectedByCode } = encoded;
+    const { encoder, now } = this.#options;
+    const steps = encoder.batch({ bytes, ndjson, nowMs: now() });
+    return this.#turns.run(steps, bytes.length).then((encoded) => this.#store(encoded));
+  }
+
+  #store({ lines, accepted, rejected, rejectedTotal, rejectedByCode }: EncodedBatch): Promise<BatchResult> {
+    const { meter } = this.#options;
     meter.batch(accepted + rejectedTotal);
     for (const [code, events] of rejectedByCode) meter.rejected(code, events);
     if (accepted === 0) throw noneValid(rejected, rejectedTotal);

@@ -1,42 +1,91 @@
 import { blankEnd, NEWLINE } from '../event/json-bytes.ts';
 import { BATCH_LIMITS } from '../event/limits.ts';
+import { JsonSyntaxError, parseJson, readStrictly } from '../event/strict-json.ts';
 import { Problem } from '../http/problems.ts';
 import type { ChunkWatch } from './body.ts';
-import { jsonFaultAt } from './json-fault.ts';
+import type { Steps } from './turns.ts';
 
-/** A part of a batch: a JSON value, or why it is none. */
-export type Part = { readonly value: unknown } | { readonly syntax: string };
-
-/** @throws Problem `invalid-json` */
-export function parseJson(text: string): unknown {
-  if (text === '') throw new Problem('invalid-json', 'the body is empty');
-  const part = parsePart(text);
-  if ('syntax' in part) throw new Problem('invalid-json', part.syntax);
-  return part.value;
-}
-
-/**
- * A JSON array → its values.
- * @throws Problem invalid-json, empty-batch, too-many-events
- */
-export function parseArray(text: string): readonly unknown[] {
-  const values = parseJson(text);
-  if (!Array.isArray(values)) {
-    throw new Problem(
-      'invalid-json',
-      'a batch must be a JSON array of events, or NDJSON as application/x-ndjson',
-    );
-  }
-  if (values.length > BATCH_LIMITS.eventsMax) throw tooManyEvents();
-  if (values.length === 0) throw new Problem('empty-batch', 'the array has no events');
-  return values;
-}
+/** A JSON value, or the character at which its text stops being one. */
+export type Part = { readonly value: unknown } | { readonly faultAt: number };
 
 export function parsePart(text: string): Part {
   try {
-    return { value: JSON.parse(text) };
+    return { value: parseJson(text) };
   } catch (error) {
-    return { syntax: syntaxDetail(error, text) };
+    if (error instanceof JsonSyntaxError) return { faultAt: error.at };
+    throw error;
+  }
+}
+
+/** The character at which a text that was cut off stops being JSON; undefined where nothing is wrong before the cut. */
+export function faultBeforeCut(text: string): number | undefined {
+  try {
+    readStrictly(text);
+    return undefined;
+  } catch (error) {
+    if (error instanceof JsonSyntaxError) return error.at < text.length ? error.at : undefined;
+    throw error;
+  }
+}
+
+/** A body that is one JSON text and stops being one at a byte. */
+export class BrokenBody extends Error {
+  override readonly name = 'BrokenBody';
+  readonly at: number;
+
+  /** The fault is at a character behind the byte `from`. */
+  constructor(bytes: Buffer, from: number, faultAt = 0) {
+    super();
+    // A character has at most four bytes.
+    const before = bytes.toString('utf8', from, from + faultAt * 4).slice(0, faultAt);
+    this.at = from + Buffer.byteLength(before);
+  }
+}
+
+/** Bytes that are counted in one step. */
+const COUNTED_BYTES = 256 * 1_024;
+
+export function* brokenProblem(bytes: Buffer, { at }: BrokenBody): Steps<Problem> {
+  const place = new Place();
+  for (let from = 0; from < at; from += COUNTED_BYTES) {
+    place.add(bytes, from, Math.min(at, from + COUNTED_BYTES));
+    yield;
+  }
+  return new Problem('invalid-json', place.detail(at === bytes.length));
+}
+
+/** What is said of a text that is no JSON from one of its characters on. */
+export function syntaxDetail(text: string, faultAt: number): string {
+  const before = Buffer.from(text.slice(0, faultAt));
+  const place = new Place();
+  place.add(before, 0, before.length);
+  return place.detail(faultAt === text.length);
+}
+
+/** A place in a text, counted in UTF-16 units as JavaScript and V8's own messages do. */
+class Place {
+  #units = 0;
+  #line = 1;
+  #lineUnits = 0;
+
+  /** Goes on behind these bytes. */
+  add(bytes: Uint8Array, from: number, to: number): void {
+    let units = this.#units;
+    for (let at = from; at < to; at += 1) {
+      const byte = bytes[at]!;
+      if ((byte & 0xc0) !== 0x80) units += byte >= 0xf0 ? 2 : 1;
+      if (byte === NEWLINE) {
+        this.#line += 1;
+        this.#lineUnits = units;
+      }
+    }
+    this.#units = units;
+  }
+
+  detail(atEnd: boolean): string {
+    const column = this.#units - this.#lineUnits + 1;
+    const inLine = this.#line === 1 ? '' : ` (line ${this.#line} column ${column})`;
+    return `not valid JSON at position ${this.#units}${inLine}${atEnd ? ', where it ends' : ''}`;
   }
 }
 
@@ -70,13 +119,4 @@ export function tooManyEvents(): Problem {
 
 export function notUtf8(): Problem {
   return new Problem('invalid-utf8', 'the body is not valid UTF-8');
-}
-
-/** V8 quotes the input in its message; clients get the place without their own content. */
-function syntaxDetail(error: unknown, text: string): string {
-  const message = error instanceof Error ? error.message : String(error);
-  const place = /at position \d+( \(line \d+ column \d+\))?/.exec(message)?.[0];
-  if (place !== undefined) return `not valid JSON ${place}`;
-  const at = message.startsWith('Unexpected end') ? text.length : jsonFaultAt(text);
-  return `not valid JSON at position ${at}${at === text.length ? ', where it ends' : ''}`;
 }

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { EventLines, firstLine } from '../../event/lines.ts';
 import type { Position } from '../../event/position.ts';
 import { StoreError } from '../../event/store-error.ts';
+import { parseJson } from '../../event/strict-json.ts';
 import type { Damage, Delivery, ReceiveOptions, Source, SourceStats } from '../contract.ts';
 import { journalError } from './errors.ts';
 import { JournalHead } from './head.ts';
@@ -125,7 +126,7 @@ export class JournalSource implements Source {
     const { acked, written } = this.#head;
     for (const { lines } of readRecords(this.#directory, id, acked, written)) {
       if (lines === undefined) continue;
-      const { received_at: receivedAtUs } = JSON.parse(firstLine(lines)) as { received_at: number };
+      const { received_at: receivedAtUs } = parseJson(firstLine(lines)) as { received_at: number };
       return { oldestReceivedAtUs: receivedAtUs };
     }
     return {};

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { EventLines, firstLine } from '../../event/lines.ts';
 import type { Position } from '../../event/position.ts';
 import { StoreError } from '../../event/store-error.ts';
+import { parseJson } from '../../event/strict-json.ts';
 import type {
   Delivery,
   Publisher,
@@ -88,7 +89,7 @@ export class MemoryTransport implements Publisher, Source {
     const oldest =
       first === undefined
         ? {}
-        : { oldestReceivedAtUs: (JSON.parse(firstLine(first)) as { received_at: number }).received_at };
+        : { oldestReceivedAtUs: (parseJson(firstLine(first)) as { received_at: number }).received_at };
     return { events, bytes, waiting: 0, ...oldest };
   }
 

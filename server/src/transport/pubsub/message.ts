@@ -1,6 +1,7 @@
 import type { EventLine } from '../../event/line.ts';
 import { rfc3339 } from '../../event/microtime.ts';
 import { StoreError } from '../../event/store-error.ts';
+import { parseJson } from '../../event/strict-json.ts';
 
 /** A stored event as parsed; see `event/line.ts`. */
 interface ParsedLine {
@@ -51,7 +52,7 @@ export function encodeMessage(line: EventLine): Buffer {
 
 function parse(line: EventLine): ParsedLine {
   try {
-    const event = JSON.parse(line) as ParsedLine;
+    const event = parseJson(line) as ParsedLine;
     if (typeof event.event_id === 'string' && Number.isSafeInteger(event.event_time)) return event;
   } catch {
     // Said below, as for a line that is JSON and no event.

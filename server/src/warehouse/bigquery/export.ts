@@ -1,3 +1,4 @@
+import { parseJson } from '../../event/strict-json.ts';
 import type { ExportSlice, Statement } from '../contract.ts';
 import { tableSql, type BigqueryPlace } from './names.ts';
 
@@ -18,8 +19,8 @@ FROM ${tableSql(place, 'events')}${where.length === 0 ? '' : ` WHERE ${where.joi
 
 /** A table from before may keep JSON in a STRING column, whose text TO_JSON_STRING quotes once more. */
 function parseProperties(text: unknown): unknown {
-  const value = typeof text === 'string' ? (JSON.parse(text) as unknown) : null;
-  return typeof value === 'string' ? (JSON.parse(value) as unknown) : value;
+  const value = typeof text === 'string' ? parseJson(text) : null;
+  return typeof value === 'string' ? parseJson(value) : value;
 }
 
 /** Rows of the query → NDJSON, absent fields left out. */
