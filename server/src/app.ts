@@ -56,7 +56,7 @@ export async function createApp(config: Config, log: Logger = createLogger(confi
   if (config.corsOrigins.length > 0)
     nest.enableCors({
       origin: corsOrigin(config.corsOrigins),
-      exposedHeaders: ['ETag', 'Retry-After'],
+      exposedHeaders: ['ETag', 'Retry-After', 'Daybook-As-Of'],
       maxAge: 86_400,
     });
   await register(adapter.getInstance<FastifyInstance>(), ways, watch);

@@ -10,8 +10,8 @@ export class AlreadyRunningError extends Error {
   override readonly name = 'AlreadyRunningError';
 }
 
-/** Name → what a command does with its argument. */
-export type Commands = Readonly<Record<string, (argument: unknown) => Promise<unknown>>>;
+/** Name → what a command does with its argument; the signal fires when the caller is gone. */
+export type Commands = Readonly<Record<string, (argument: unknown, signal: AbortSignal) => Promise<unknown>>>;
 
 /**
  * Takes commands from this machine's user over a Unix socket in the data directory (mode 0600): nothing of it
@@ -70,7 +70,10 @@ async function answer(commands: Commands, request: IncomingMessage, response: Se
   try {
     const command = commands[(request.url ?? '').slice(1)];
     if (command === undefined) throw new Error('this Daybook does not know the command');
-    result = { value: (await command(JSON.parse(await body(request)))) ?? null };
+    const argument: unknown = JSON.parse(await body(request));
+    const gone = new AbortController();
+    response.once('close', () => gone.abort());
+    result = { value: (await command(argument, gone.signal)) ?? null };
   } catch (error) {
     result = { error: error instanceof Error ? error.message : String(error) };
   }

@@ -99,7 +99,7 @@ export const PROBLEMS = {
   'server-busy': kind(
     503,
     'The server is busy',
-    'Nothing was stored. Wait for Retry-After, then try again.',
+    'Nothing was stored or read. Wait for Retry-After, then try again.',
     true,
   ),
   'query-timeout': kind(
@@ -165,6 +165,7 @@ export function problemHeaders(problem: Problem): Record<string, string> {
 export function readProblem(code: StoreErrorCode, cause: unknown): Problem {
   if (code === 'timeout')
     return new Problem('query-timeout', 'the report was stopped at its time limit', { cause });
+  if (code === 'busy') return new Problem('server-busy', 'too many reports are asked for at once', { cause });
   if (code === 'rejected')
     return new Problem('internal-error', 'the warehouse refused the statement', { cause });
   return new Problem('warehouse-unavailable', 'the warehouse cannot be asked right now', { cause });

@@ -31,8 +31,13 @@ export interface InsertResult {
   readonly deadLetters?: readonly DeadLetter[];
 }
 
+/** What a statement reads: `rollup` what it shows, so it is always quick; `rows` what is stored, so it may take long. */
+export type Weight = 'rollup' | 'rows';
+
 /** A SQL text of the warehouse's dialect with its named parameters. Values never stand in the text. */
 export interface Statement {
+  /** Default: rows. */
+  readonly weight?: Weight;
   /** Which report asks, for the engine's own accounts, e.g. the labels of a bill: lower case, digits, `_`. */
   readonly report?: string;
   readonly sql: string;
@@ -44,6 +49,7 @@ export type Row = Readonly<Record<string, string | number | bigint | boolean | n
 
 export interface QueryOptions {
   readonly timeoutMs: number;
+  /** Nobody waits for the rows any more. */
   readonly signal?: AbortSignal;
 }
 
@@ -100,7 +106,11 @@ export interface Sink {
  * Errors are `StoreError`s: `rejected` (the batch has a line that will never be taken: split it),
  * `unavailable` and `timeout` (try the same batch later), `closed` and `corrupt` (close, open, then try
  * again). What an engine does not support it rejects with `rejected`. No driver retries, batches, times or logs;
- * that is the loader's.
+ * that is the loader's. Nor does it bound how many queries run: `QueryTurns` does.
+ *
+ * `query` ends at its deadline, and when its signal fires, with `timeout`; the engine stops the statement, also one that
+ * it is planning or has not begun. DuckDB settles when it has stopped; what is billed is cancelled by its job.
+ * A signal that fired before the call starts nothing. `exportTo` does the same, and leaves no file.
  */
 export interface Warehouse extends Sink {
   readonly name: string;
@@ -113,5 +123,5 @@ export interface Warehouse extends Sink {
   verify(): Promise<readonly RollupFault[]>;
   /** Writes a consistent copy into the directory. No insert runs meanwhile. */
   backup(directory: string): Promise<void>;
-  exportTo(slice: ExportSlice): Promise<void>;
+  exportTo(slice: ExportSlice, options?: Pick<QueryOptions, 'signal'>): Promise<void>;
 }

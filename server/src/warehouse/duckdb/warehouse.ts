@@ -171,15 +171,8 @@ export class DuckdbWarehouse implements Warehouse {
     });
   }
 
-  async exportTo(slice: ExportSlice): Promise<void> {
-    const connection = await this.#use().instance.connect();
-    try {
-      await connection.run(exportSql(slice, this.#options.timezone));
-    } catch (error) {
-      throw duckdbError(error);
-    } finally {
-      connection.closeSync();
-    }
+  async exportTo(slice: ExportSlice, { signal }: Pick<QueryOptions, 'signal'> = {}): Promise<void> {
+    await this.#use().readers.run(exportSql(slice, this.#options.timezone), signal);
   }
 
   async close(): Promise<void> {
@@ -187,7 +180,7 @@ export class DuckdbWarehouse implements Warehouse {
     this.#opened = undefined;
     if (opened === undefined) return;
     await this.#turn.catch(() => undefined);
-    opened.readers.close();
+    await opened.readers.close();
     await opened.writer.run('CHECKPOINT').catch(() => undefined);
     opened.writer.closeSync();
     opened.instance.closeSync();
