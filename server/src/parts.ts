@@ -170,13 +170,16 @@ function reportsOf(config: Config, engine: EngineThread, metrics: Metrics): Repo
   };
 }
 
+/** Longest time of a query that a command asks, in milliseconds; it is stopped when the command ends. */
+const COMMAND_QUERY_MS = 600_000;
+
 function controlServer(parts: Parts, engine: EngineThread): ControlServer {
   return new ControlServer(parts.config.dataDirectory, {
     status: () => Promise.resolve({ pid: process.pid, url: parts.url, version: VERSION }),
     stats: () => engine.stats(),
     verify: () => engine.verify(),
     query: async (statement, signal) => {
-      const options = { timeoutMs: parts.config.queryTimeoutMs, asker: 'command', signal };
+      const options = { timeoutMs: COMMAND_QUERY_MS, asker: 'command', signal };
       return (await engine.query(statement as Statement, options)).rows;
     },
     backup: (directory) => engine.backup(String(directory)),

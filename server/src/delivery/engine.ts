@@ -274,13 +274,14 @@ export class Engine {
     }
   }
 
+  /** Takes a turn among the statements that read rows, as an export does. */
   verify(): Promise<readonly RollupFault[]> {
-    return this.#use().verify();
+    const turn = { weight: 'rows', asker: 'verify', signal: this.#stop.signal } as const;
+    return this.#turns.run(turn, () => this.#use().verify());
   }
 
-  /** Takes a turn among the statements that read rows. */
   exportTo(slice: ExportSlice, options: Pick<QueryOptions, 'signal'> = {}): Promise<void> {
-    const { signal = new AbortController().signal } = options;
+    const { signal = this.#stop.signal } = options;
     const turn = { weight: 'rows', asker: 'export', signal } as const;
     return this.#turns.run(turn, () => this.#use().exportTo(slice, { signal }));
   }

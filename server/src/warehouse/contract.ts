@@ -63,12 +63,19 @@ export interface RollupFault {
 /** How an export is written. */
 export type ExportFormat = 'ndjson' | 'csv' | 'parquet';
 
-/** One slice of an export: everything that happened in a range of days, written to a file. */
-export interface ExportSlice {
-  readonly format: ExportFormat;
-  /** First and last day, YYYY-MM-DD in the reporting timezone, both included; absent is without bound. */
+/** Days in the reporting timezone, YYYY-MM-DD, both included; absent is without bound. */
+export interface ExportRange {
   readonly from?: string;
   readonly to?: string;
+}
+
+/** One slice of an export: everything that happened in a range, in order of event_time and event_id, written to a file. */
+export interface ExportSlice extends ExportRange {
+  readonly format: ExportFormat;
+  /** Of the range, what happened at or after this moment, in unix microseconds; absent is without bound. */
+  readonly sinceUs?: number;
+  /** And before this one. */
+  readonly beforeUs?: number;
   readonly path: string;
 }
 
@@ -79,8 +86,8 @@ export interface WarehouseSupports {
   /** `backup` works; else the engine's operator keeps the copies. */
   readonly backup: boolean;
   readonly exportFormats: readonly ExportFormat[];
-  /** Exporting a day costs what the day holds, so a long export may be one of many days; else it must be one slice. */
-  readonly exportByDay: boolean;
+  /** An export may be cut into slices, each sorted by itself; else it must be one, in any order, because each is billed as a scan. */
+  readonly exportInSlices: boolean;
   /** For how long a result may be shown, in milliseconds; absent: until the next insert. */
   readonly resultsKeptMs?: number;
 }

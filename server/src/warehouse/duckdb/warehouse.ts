@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { constants, copyFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
@@ -17,6 +18,7 @@ import type {
 import { duckdbDialect } from './dialect.ts';
 import { duckdbError } from './errors.ts';
 import { exportSql } from './export.ts';
+import { clearExports, prepareExport } from './exports-directory.ts';
 import { DuckdbInsert } from './insert.ts';
 import { migrate } from './migrate.ts';
 import { DuckdbReaders } from './readers.ts';
@@ -81,6 +83,7 @@ export class DuckdbWarehouse implements Warehouse {
       });
       const connection = await instance.connect();
       const writer = wrapConnection?.(connection) ?? connection;
+      clearExports(directory);
       await migrate(writer);
       const insert = new DuckdbInsert(writer, directory, timezone);
       this.#opened = { instance, writer, insert, readers: new DuckdbReaders(instance) };
@@ -172,7 +175,15 @@ export class DuckdbWarehouse implements Warehouse {
   }
 
   async exportTo(slice: ExportSlice, { signal }: Pick<QueryOptions, 'signal'> = {}): Promise<void> {
-    await this.#use().readers.run(exportSql(slice, this.#options.timezone), signal);
+    const { directory, timezone } = this.#options;
+    const { readers } = this.#use();
+    prepareExport(directory, slice.path);
+    try {
+      await readers.run(exportSql(slice, timezone), signal);
+    } catch (error) {
+      rmSync(slice.path, { force: true });
+      throw error;
+    }
   }
 
   async close(): Promise<void> {
