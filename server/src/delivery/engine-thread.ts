@@ -1,8 +1,10 @@
 import { Worker } from 'node:worker_threads';
+import { provideEnvironment } from '../config.ts';
 import { StoreError } from '../event/store-error.ts';
 import type { ExportSlice, QueryOptions, Statement } from '../warehouse/contract.ts';
+import { environmentOf } from '../warehouse/open.ts';
 import type { Answer } from '../warehouse/query-cache.ts';
-import type { AskOptions, Engine, EngineOptions, InsertWatch } from './engine.ts';
+import type { AskOptions, Engine, EngineOptions, EngineStats, InsertWatch } from './engine.ts';
 import type { CallMessage, CancelMessage, EngineCall, WorkerMessage } from './worker.ts';
 
 /** Calls that may be under way at the same time; beyond, they fail with `busy`. */
@@ -78,7 +80,7 @@ export class EngineThread {
     }, RESTART_MS).unref();
   }
 
-  readonly start = this.#method('start');
+  readonly #start = this.#method('start');
   readonly stats = this.#method('stats');
   readonly verify = this.#method('verify');
   readonly backup = this.#method('backup');
@@ -89,6 +91,11 @@ export class EngineThread {
   async stop(): Promise<void> {
     this.#stopping = true;
     if (this.#worker !== undefined) await this.#stop();
+  }
+
+  async start(patienceMs?: number): Promise<EngineStats> {
+    provideEnvironment(await environmentOf(this.#options.engine.warehouse));
+    return this.#start(patienceMs);
   }
 
   async query(statement: Statement, { signal, ...options }: AskOptions): Promise<Answer> {

@@ -1,5 +1,7 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isMainThread } from 'node:worker_threads';
+import { provideEnvironment } from '../config.ts';
 import { StoreError } from '../event/store-error.ts';
 import type { Delivery } from '../transport/contract.ts';
 import { JournalSource, type JournalSourceOptions } from '../transport/journal/source.ts';
@@ -15,7 +17,7 @@ import type {
   Statement,
   Warehouse,
 } from '../warehouse/contract.ts';
-import { makeWarehouse, type WarehouseOptions } from '../warehouse/open.ts';
+import { environmentOf, makeWarehouse, type WarehouseOptions } from '../warehouse/open.ts';
 import { QueryCache, type Answer } from '../warehouse/query-cache.ts';
 import { QueryTurns } from '../warehouse/query-turns.ts';
 import { Forwarder } from './forwarder.ts';
@@ -93,6 +95,7 @@ export class Engine {
    * not on this machine it waits no longer than `patienceMs`; its state is `opening` then.
    */
   async start(patienceMs = Infinity): Promise<EngineStats> {
+    if (isMainThread) provideEnvironment(await environmentOf(this.#options.warehouse));
     const warehouse = await makeWarehouse(this.#options.warehouse);
     this.#warehouse = warehouse;
     this.#cache = new QueryCache(warehouse.supports.resultsKeptMs);

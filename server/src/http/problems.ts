@@ -166,6 +166,11 @@ export function readProblem(code: StoreErrorCode, cause: unknown): Problem {
   if (code === 'timeout')
     return new Problem('query-timeout', 'the report was stopped at its time limit', { cause });
   if (code === 'busy') return new Problem('server-busy', 'too many reports are asked for at once', { cause });
+  if (code === 'rejected' && /time ?zone/i.test(String(cause)))
+    return new Problem('invalid-query', 'timezone: the warehouse does not know it', {
+      cause,
+      faults: [{ pointer: '/timezone', detail: 'the warehouse does not know it' }],
+    });
   if (code === 'rejected')
     return new Problem('internal-error', 'the warehouse refused the statement', { cause });
   return new Problem('warehouse-unavailable', 'the warehouse cannot be asked right now', { cause });

@@ -22,8 +22,9 @@ import { clearExports, prepareExport } from './exports-directory.ts';
 import { DuckdbInsert } from './insert.ts';
 import { migrate } from './migrate.ts';
 import { DuckdbReaders } from './readers.ts';
-import { rollupQueries } from './rollups.ts';
+import { rollupQueries, timezoneLiteral } from './rollups.ts';
 import { duckdbSupports } from './supports.ts';
+import { dayStartsSql } from './timezones.ts';
 
 /** The file's name in the data directory. DuckDB keeps `daybook.duckdb.wal` beside it. */
 export const DUCKDB_FILE = 'daybook.duckdb';
@@ -97,10 +98,18 @@ export class DuckdbWarehouse implements Warehouse {
   /** What the file was made with; where that is another now, what depends on it is made anew. */
   async #keepSettings(writer: DuckDBConnection): Promise<void> {
     const reader = await writer.runAndReadAll(HASH_PROBE);
-    await this.#keepSetting(writer, 'timezone', this.#options.timezone, () => this.#rebuild(writer));
+    await this.#keepSetting(writer, 'timezone', await this.#dayStarts(writer), () => this.#rebuild(writer));
     await this.#keepSetting(writer, 'event_hash', String(reader.getRows()[0]![0]), async () => {
       await writer.run('UPDATE events SET event_hash = hash(event_id)');
     });
+  }
+
+  /** The timezone and, because its rules change, when its days begin. */
+  async #dayStarts(writer: DuckDBConnection): Promise<string> {
+    const { timezone } = this.#options;
+    if (timezone === 'UTC') return timezone;
+    const reader = await writer.runAndReadAll(dayStartsSql(timezoneLiteral(timezone)));
+    return `${timezone} ${String(reader.getRows()[0]![0])}`;
   }
 
   async #keepSetting(
