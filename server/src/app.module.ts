@@ -8,7 +8,7 @@ import { Keys } from './access/keys.ts';
 import { DocsController } from './http/docs.controller.ts';
 import type { Parts } from './parts.ts';
 import { ReportsController } from './reports/reports.controller.ts';
-import { REPORT_SOURCE } from './reports/source.ts';
+import { REPORTS } from './reports/source.ts';
 import { HEALTH } from './telemetry/health.ts';
 import { HealthController } from './telemetry/health.controller.ts';
 import { Metrics } from './telemetry/metrics.ts';
@@ -42,7 +42,7 @@ export class AppModule {
         { provide: Keys, useValue: parts.keys },
         { provide: Metrics, useValue: parts.metrics },
         { provide: HEALTH, useValue: parts.health },
-        { provide: REPORT_SOURCE, useValue: parts.reports },
+        { provide: REPORTS, useValue: parts.reports },
         { provide: Shutdown, useValue: new Shutdown(parts) },
       ],
     };

@@ -210,6 +210,13 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
   return Object.freeze(toConfig(parsed.data));
 }
 
+/** Sets variables that native libraries read, where nobody has set them. Only the main thread's environment is the process's. */
+export function provideEnvironment(variables: Readonly<Record<string, string>>): void {
+  // Node's own ICU reads its timezones now, before it could take those meant for another library.
+  new Intl.DateTimeFormat('en', { timeZone: 'Europe/Helsinki' }).format(0);
+  for (const [name, value] of Object.entries(variables)) process.env[name] ??= value;
+}
+
 /** Settings whose value is never shown. */
 const SECRET: readonly string[] = ['DAYBOOK_WRITE_KEYS', 'DAYBOOK_READ_KEYS'];
 

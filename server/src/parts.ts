@@ -13,7 +13,7 @@ import { VERSION } from './http/version.ts';
 import { BodyBudget } from './ingest/body-budget.ts';
 import { Encoder } from './ingest/encoder.ts';
 import { Ingest } from './ingest/ingest.ts';
-import type { ReportSource } from './reports/source.ts';
+import type { Reports } from './reports/source.ts';
 import { Health } from './telemetry/health.ts';
 import type { Logger } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
@@ -31,7 +31,7 @@ export interface Parts {
   readonly health: Health;
   readonly ingest: Ingest;
   readonly budget: BodyBudget;
-  readonly reports: ReportSource;
+  readonly reports: Reports;
   /** Where the API can be reached, once it listens; told to commands. */
   url: string;
   /** Settles every promise the transport gave out, lets the loader finish its batch, closes the stores. */
@@ -88,7 +88,7 @@ export async function openParts(config: Config, log: Logger): Promise<Parts> {
         new EventIds((bytes) => randomFillSync(bytes)),
       ),
     }),
-    reports: reportSource(config, engine, metrics),
+    reports: reportsOf(config, engine, metrics),
     url: '',
     close: async () => {
       await publisher.close();
@@ -173,16 +173,17 @@ async function openStores({ config, log }: Parts, { directory, publisher, engine
   }
 }
 
-function reportSource(config: Config, engine: EngineThread, metrics: Metrics): ReportSource {
+function reportsOf(config: Config, engine: EngineThread, metrics: Metrics): Reports {
   return {
     dialect: dialectOf(config),
     project: DEFAULT_PROJECT,
     reportingTimezone: config.timezone,
-    query: async (statement) => {
+    ask: async (statement, asking) => {
       const startedMs = performance.now();
       try {
-        return await engine.query(statement, { timeoutMs: config.queryTimeoutMs });
+        return await engine.query(statement, { timeoutMs: config.queryTimeoutMs, ...asking });
       } catch (error) {
+        if (asking.signal.aborted) metrics.queryCancelled();
         throw error instanceof StoreError ? readProblem(error.code, error) : error;
       } finally {
         metrics.query(performance.now() - startedMs);
@@ -191,14 +192,20 @@ function reportSource(config: Config, engine: EngineThread, metrics: Metrics): R
   };
 }
 
+/** Longest time of a query that a command asks, in milliseconds; it is stopped when the command ends. */
+const COMMAND_QUERY_MS = 600_000;
+
 function controlServer(parts: Parts, engine: EngineThread): ControlServer {
   return new ControlServer(parts.config.dataDirectory, {
     status: () => Promise.resolve({ pid: process.pid, url: parts.url, version: VERSION }),
     stats: () => engine.stats(),
     verify: () => engine.verify(),
-    query: (statement) => engine.query(statement as Statement, { timeoutMs: parts.config.queryTimeoutMs }),
+    query: async (statement, signal) => {
+      const options = { timeoutMs: COMMAND_QUERY_MS, asker: 'command', signal };
+      return (await engine.query(statement as Statement, options)).rows;
+    },
     backup: (directory) => engine.backup(String(directory)),
-    export: (slice) => engine.exportTo(slice as ExportSlice),
+    export: (slice, signal) => engine.exportTo(slice as ExportSlice, { signal }),
     drain: (timeoutMs) => engine.drain(Number(timeoutMs)),
   });
 }

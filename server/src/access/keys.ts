@@ -15,6 +15,11 @@ export class Keys {
     this.#digests = { write: keys.writeKeys.map(digest), read: keys.readKeys.map(digest) };
   }
 
+  /** Whether such a key is asked for. */
+  asks(access: Access): boolean {
+    return this.#digests[access].length > 0;
+  }
+
   /** @throws Problem `unauthorized` */
   check(access: Access, authorization: string | undefined): void {
     const digests = this.#digests[access];

@@ -8,7 +8,9 @@ import { engineOptions } from '../drivers.ts';
 import { NODE_MAJOR_MIN } from '../node-version.ts';
 import { JOURNAL_DIRECTORY, SET_ASIDE } from '../transport/journal/segments.ts';
 import { makePubsubClient } from '../transport/pubsub/client.ts';
+import type { Row, Statement } from '../warehouse/contract.ts';
 import { DUCKDB_FILE } from '../warehouse/duckdb/warehouse.ts';
+import { checkTimezones } from './doctor-timezones.ts';
 
 /** What a check found: good or not, and then what to do. */
 interface Finding {
@@ -107,7 +109,9 @@ async function checkStores(config: Config): Promise<Finding[]> {
     if ('lock' in found) return await checkStopped(config).finally(() => found.lock.release());
     const { pid, url, version } = found.status;
     const running = { good: true, text: `a server runs: process ${pid}, ${url}, ${version}` };
-    return [running, ...storeFindings((await found.server.call('stats')) as EngineStats)];
+    const findings = storeFindings((await found.server.call('stats')) as EngineStats);
+    const query = (statement: Statement) => found.server.call('query', statement);
+    return [running, ...findings, ...(await timezoneFindings(config, query))];
   } catch (error) {
     if (!(error instanceof DirectoryInUseError)) throw error;
     return [{ good: false, text: error.message, help: 'wait for the other command to end, then try again' }];
@@ -120,10 +124,25 @@ async function checkStopped(config: Config): Promise<Finding[]> {
   if (!existsSync(join(config.dataDirectory, DUCKDB_FILE))) return [STOPPED];
   const engine = new Engine(engineOptions(config));
   try {
-    return [STOPPED, ...storeFindings(await engine.start())];
+    const findings = storeFindings(await engine.start());
+    const query = async (statement: Statement) =>
+      (await engine.query(statement, { timeoutMs: QUERY_TIMEOUT_MS })).rows;
+    return [STOPPED, ...findings, ...(await timezoneFindings(config, query))];
   } finally {
     await engine.stop();
   }
+}
+
+/** How long the warehouse may take to answer, in milliseconds. */
+const QUERY_TIMEOUT_MS = 30_000;
+
+/** Nothing where the warehouse does not answer: then another finding says why. */
+async function timezoneFindings(
+  { timezone }: Config,
+  query: (statement: Statement) => Promise<unknown>,
+): Promise<Finding[]> {
+  const rows = async (statement: Statement) => (await query(statement)) as readonly Row[];
+  return checkTimezones(rows, timezone, Date.now()).catch(() => []);
 }
 
 /** How long BigQuery may take to answer, in milliseconds. */

@@ -1,11 +1,14 @@
-import { chmodSync, createReadStream, createWriteStream, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { chmodSync, createWriteStream, rmSync, statSync } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Config } from '../config.ts';
-import type { ExportSlice } from '../warehouse/contract.ts';
-import { EXPORT_COLUMNS } from '../warehouse/duckdb/export.ts';
+import type { ExportRange, ExportSlice } from '../warehouse/contract.ts';
+import { EXPORT_COLUMNS, sliceStarts } from '../warehouse/duckdb/export.ts';
+import { exportPath } from '../warehouse/duckdb/exports-directory.ts';
 import { supportsOf } from '../drivers.ts';
 import { reach, type Reach } from './reach.ts';
 import { UsageError } from './usage-error.ts';
@@ -20,8 +23,9 @@ export interface ExportOptions {
 }
 
 /**
- * Writes events to a file or to standard output. From DuckDB, NDJSON and CSV go out day by day, so that neither memory
- * nor temporary files grow with the range; BigQuery bills a scan for each query, so there it is one. The output of both can be imported again, ids included.
+ * Writes events to a file or to standard output, in order of event_time and event_id. From DuckDB, NDJSON and CSV go out in
+ * slices, so that neither memory nor temporary files grow with the range, and a slow reader holds nothing of the server's;
+ * BigQuery bills a scan for each query, so there it is one, in any order. The output of both can be imported again, ids included.
  */
 export async function exportEvents(config: Config, options: ExportOptions): Promise<number> {
   checkOptions(options);
@@ -29,8 +33,8 @@ export async function exportEvents(config: Config, options: ExportOptions): Prom
   const mode = output === undefined ? undefined : modeOf(output, options.umask);
   await reach(config, async (data) => {
     await data.drain();
-    if (format === 'parquet' || (output !== undefined && !supportsOf(config).exportByDay))
-      await data.exportTo({ ...range(options), format, path: resolve(output!) });
+    if (output !== undefined && !supportsOf(config).exportInSlices)
+      await data.exportTo({ ...range(options), format, path: resolve(output) });
     else await exportSlices(config, data, options);
   });
   if (mode !== undefined) chmodSync(output!, mode);
@@ -60,52 +64,60 @@ function isDay(text: string): boolean {
   return !Number.isNaN(at.getTime()) && at.toISOString().startsWith(text);
 }
 
-function range({ from, to }: ExportOptions): Range {
+function range({ from, to }: ExportOptions): ExportRange {
   return { ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) };
 }
 
 async function exportSlices(config: Config, data: Reach, options: ExportOptions): Promise<void> {
-  const directory = mkdtempSync(join(config.journal ? config.dataDirectory : tmpdir(), 'export-'));
-  const parts = supportsOf(config).exportByDay ? await daysWithEvents(data, options) : [range(options)];
+  const parts = await planSlices(config, data, options);
   const toFile = options.output !== undefined;
   const target: Writable = toFile ? createWriteStream(options.output) : process.stdout;
   try {
-    await pipeline(slices(data, options.format, parts, directory), target, { end: toFile });
+    await pipeline(slices(config, data, parts), target, { end: toFile });
   } catch (error) {
     // Who reads has read enough, as `head` does.
     if (toFile || (error as NodeJS.ErrnoException).code !== 'EPIPE') throw error;
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
   }
 }
 
-type Range = Pick<ExportSlice, 'from' | 'to'>;
+type Part = Omit<ExportSlice, 'path'>;
 
-/** The export's bytes: one slice at a time is written to a file, read and removed. */
-async function* slices(
-  data: Reach,
-  format: ExportSlice['format'],
-  parts: readonly Range[],
-  directory: string,
-): AsyncGenerator<Buffer> {
-  const header = format === 'csv' ? `${EXPORT_COLUMNS.join(',')}\n` : '';
-  if (parts.length === 0) yield Buffer.from(header);
-  for (const [index, part] of parts.entries()) {
-    const path = join(directory, 'slice');
-    await data.exportTo({ format, ...part, path });
-    // Only now, so that a format which the warehouse does not write leaves nothing behind.
-    if (index === 0) yield Buffer.from(header);
-    for await (const chunk of createReadStream(path)) yield chunk as Buffer;
-    rmSync(path);
-  }
-}
-
-/** The days of the range that have an event, oldest first: from the rollup, so it costs next to nothing. */
-async function daysWithEvents(data: Reach, { from, to }: ExportOptions): Promise<readonly Range[]> {
-  const rows = await data.query({
-    sql: `SELECT DISTINCT CAST(day AS VARCHAR) AS day FROM daily
-      WHERE day BETWEEN CAST($from AS DATE) AND CAST($to AS DATE) ORDER BY day`,
-    params: { from: from ?? '0001-01-01', to: to ?? '9999-12-31' },
+/** The parts of an export, oldest first; the first and the last have no bound of their own, so none is empty for want of events. */
+async function planSlices(config: Config, data: Reach, options: ExportOptions): Promise<readonly Part[]> {
+  const part = { ...range(options), format: options.format };
+  // A Parquet file ends with its index, so it is one.
+  if (options.format === 'parquet' || !supportsOf(config).exportInSlices) return [part];
+  const rows = await data.query(sliceStarts(range(options), config.timezone));
+  const cuts = rows.slice(1).map((row) => Number(row['since_us']));
+  return [undefined, ...cuts].map((sinceUs, index): Part => {
+    const beforeUs = cuts[index];
+    return {
+      ...part,
+      ...(sinceUs === undefined ? {} : { sinceUs }),
+      ...(beforeUs === undefined ? {} : { beforeUs }),
+    };
   });
-  return rows.map((row) => ({ from: String(row['day']), to: String(row['day']) }));
+}
+
+/** The export's bytes: one slice at a time is written to a file and read. */
+async function* slices(config: Config, data: Reach, parts: readonly Part[]): AsyncGenerator<Buffer> {
+  for (const [index, part] of parts.entries()) {
+    const name = `daybook-export-${randomUUID()}`;
+    const path =
+      config.warehouse === 'duckdb' ? exportPath(config.dataDirectory, name) : join(tmpdir(), name);
+    const file = await writeSlice(data, { ...part, path });
+    // Only now, so that a format which the warehouse does not write leaves nothing behind.
+    if (index === 0 && part.format === 'csv') yield Buffer.from(`${EXPORT_COLUMNS.join(',')}\n`);
+    yield* file.createReadStream() as AsyncIterable<Buffer>;
+  }
+}
+
+/** The slice, open to be read. It has no name any more: when this process ends, however it does, its bytes are freed. */
+async function writeSlice(data: Reach, slice: ExportSlice): Promise<FileHandle> {
+  try {
+    await data.exportTo(slice);
+    return await open(slice.path);
+  } finally {
+    rmSync(slice.path, { force: true });
+  }
 }

@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createZstdDecompress } from 'node:zlib';
 import { parse } from 'csv-parse';
 import { parseJson } from '../event/strict-json.ts';
+import { fromCsvCell } from '../warehouse/csv-cell.ts';
 
 /** One event of a file. */
 export interface FileRecord {
@@ -71,7 +72,9 @@ async function* csvRecords(stream: Readable): AsyncGenerator<Parsed> {
 
 /** A CSV record as an event: empty cells are absent, times are numbers, properties are JSON, a type is not needed. */
 function csvEvent(record: Readonly<Record<string, string>>): object {
-  const cells = Object.entries(record).filter(([, cell]) => cell !== '');
+  const cells = Object.entries(record)
+    .map(([name, cell]) => [name, fromCsvCell(cell)] as const)
+    .filter(([, cell]) => cell !== '');
   const event = Object.fromEntries(
     cells.map(([name, cell]): [string, unknown] => {
       if (name === 'event_time') return [name, Number.isNaN(Number(cell)) ? cell : Number(cell)];

@@ -67,7 +67,7 @@ function throughServer(client: ControlClient): Reach {
 
 function ofEngine(engine: Engine): Reach {
   return {
-    query: (statement) => engine.query(statement, { timeoutMs: DRAIN_MS }),
+    query: async (statement) => (await engine.query(statement, { timeoutMs: DRAIN_MS })).rows,
     verify: () => engine.verify(),
     exportTo: (slice) => engine.exportTo(slice),
     backup: (directory) => engine.backup(directory),

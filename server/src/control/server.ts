@@ -8,8 +8,8 @@ import { makeSocketPlace, type ControlStatus, type SocketPlace } from './socket.
 
 const ARGUMENT_BYTES_MAX = 64 * 1_024;
 
-/** Name → what a command does with its argument. */
-export type Commands = Readonly<Record<string, (argument: unknown) => Promise<unknown>>>;
+/** Name → what a command does with its argument; the signal fires when the caller is gone. */
+export type Commands = Readonly<Record<string, (argument: unknown, signal: AbortSignal) => Promise<unknown>>>;
 
 /**
  * Takes commands from this machine's user over a Unix socket (mode 0600): nothing of it can be reached over the
@@ -72,7 +72,10 @@ async function answer(commands: Commands, request: IncomingMessage, response: Se
   try {
     const command = commands[(request.url ?? '').slice(1)];
     if (command === undefined) throw new Error('this Daybook does not know the command');
-    result = { value: (await command(parseJson(await body(request)))) ?? null };
+    const argument = parseJson(await body(request));
+    const gone = new AbortController();
+    response.once('close', () => gone.abort());
+    result = { value: (await command(argument, gone.signal)) ?? null };
   } catch (error) {
     result = { error: error instanceof Error ? error.message : String(error) };
   }

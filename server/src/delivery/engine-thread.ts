@@ -1,13 +1,23 @@
 import { Worker } from 'node:worker_threads';
+import { provideEnvironment } from '../config.ts';
 import { StoreError } from '../event/store-error.ts';
-import type { Engine, EngineOptions, InsertWatch } from './engine.ts';
-import type { CallMessage, EngineCall, WorkerMessage } from './worker.ts';
+import type { ExportSlice, QueryOptions, Statement } from '../warehouse/contract.ts';
+import { environmentOf } from '../warehouse/open.ts';
+import type { Answer } from '../warehouse/query-cache.ts';
+import type { AskOptions, Engine, EngineOptions, EngineStats, InsertWatch } from './engine.ts';
+import type { CallMessage, CancelMessage, EngineCall, WorkerMessage } from './worker.ts';
 
-/** Calls that may be under way at the same time; beyond, they fail with `unavailable`. */
-const CALLS_MAX = 256;
+/** Calls that may be under way at the same time; beyond, they fail with `busy`. */
+const CALLS_MAX = 1_024;
+
+/** Of these, how many may be queries that read rows, and how many of them by one asker: room is left for all others. */
+const ROWS_CALLS_MAX = 128;
+const ROWS_CALLS_OF_ONE_MAX = 64;
 
 interface Waiting {
-  readonly resolve: (value: never) => void;
+  /** Who asks a query that reads rows. */
+  readonly rowsAsker?: string;
+  readonly resolve: (value: unknown) => void;
   readonly reject: (error: StoreError) => void;
 }
 
@@ -19,6 +29,11 @@ export interface EngineThreadOptions {
   readonly watch: InsertWatch;
   /** Told when the thread died of an error; a new one is started after a second. */
   readonly onDeath: (error: Error) => void;
+}
+
+interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly rowsAsker?: string | undefined;
 }
 
 /**
@@ -65,11 +80,9 @@ export class EngineThread {
     }, RESTART_MS).unref();
   }
 
-  readonly start = this.#method('start');
+  readonly #start = this.#method('start');
   readonly stats = this.#method('stats');
-  readonly query = this.#method('query');
   readonly verify = this.#method('verify');
-  readonly exportTo = this.#method('exportTo');
   readonly backup = this.#method('backup');
   readonly drain = this.#method('drain');
   readonly #stop = this.#method('stop');
@@ -80,28 +93,67 @@ export class EngineThread {
     if (this.#worker !== undefined) await this.#stop();
   }
 
+  async start(patienceMs?: number): Promise<EngineStats> {
+    provideEnvironment(await environmentOf(this.#options.engine.warehouse));
+    return this.#start(patienceMs);
+  }
+
+  async query(statement: Statement, { signal, ...options }: AskOptions): Promise<Answer> {
+    const rowsAsker = statement.weight === 'rollup' ? undefined : (options.asker ?? '');
+    if (rowsAsker !== undefined) this.#checkRowsCalls(rowsAsker);
+    return this.#call('query', [statement, options], { signal, rowsAsker }) as Promise<Answer>;
+  }
+
+  async exportTo(slice: ExportSlice, { signal }: Pick<QueryOptions, 'signal'> = {}): Promise<void> {
+    await this.#call('exportTo', [slice, {}], { signal });
+  }
+
   #method<C extends EngineCall>(call: C) {
-    type Result = Awaited<ReturnType<Engine[C]>>;
-    return (...args: Parameters<Engine[C]>): Promise<Result> =>
-      new Promise<Result>((resolve, reject) => {
-        const worker = this.#worker;
-        if (worker === undefined) return reject(new StoreError('closed', 'the warehouse thread ended'));
-        if (this.#waiting.size >= CALLS_MAX) {
-          return reject(
-            new StoreError('unavailable', `${CALLS_MAX} calls are waiting for the warehouse already`),
-          );
-        }
-        const id = this.#nextId;
-        this.#nextId += 1;
-        this.#waiting.set(id, { resolve, reject });
-        worker.postMessage({ id, call, args } satisfies CallMessage);
-      });
+    return (...args: Parameters<Engine[C]>) =>
+      this.#call(call, args) as Promise<Awaited<ReturnType<Engine[C]>>>;
+  }
+
+  /** Sends a call, and after it that it is cancelled when the signal fires; the thread answers then, too. */
+  #call(
+    call: EngineCall,
+    args: readonly unknown[],
+    { signal, rowsAsker }: CallOptions = {},
+  ): Promise<unknown> {
+    const worker = this.#worker;
+    if (worker === undefined) return Promise.reject(new StoreError('closed', 'the warehouse thread ended'));
+    if (this.#waiting.size >= CALLS_MAX) return Promise.reject(tooMany(CALLS_MAX, 'calls'));
+    if (signal?.aborted === true)
+      return Promise.reject(new StoreError('timeout', 'nobody waits for the call'));
+    const id = this.#nextId;
+    this.#nextId += 1;
+    const cancel = () => worker.postMessage({ cancel: id } satisfies CancelMessage);
+    signal?.addEventListener('abort', cancel, { once: true });
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject, ...(rowsAsker === undefined ? {} : { rowsAsker }) });
+      worker.postMessage({ id, call, args } satisfies CallMessage);
+    }).finally(() => signal?.removeEventListener('abort', cancel));
+  }
+
+  /** @throws StoreError `busy` */
+  #checkRowsCalls(asker: string): void {
+    let all = 0;
+    let ofOne = 0;
+    for (const { rowsAsker } of this.#waiting.values()) {
+      if (rowsAsker === undefined) continue;
+      all += 1;
+      if (rowsAsker === asker) ofOne += 1;
+    }
+    if (all >= ROWS_CALLS_MAX || ofOne >= ROWS_CALLS_OF_ONE_MAX) throw tooMany(all, 'queries that read rows');
   }
 
   #settle(message: Exclude<WorkerMessage, { insert: unknown }>): void {
     const waiting = this.#waiting.get(message.id);
     this.#waiting.delete(message.id);
-    if ('value' in message) waiting?.resolve(message.value as never);
+    if ('value' in message) waiting?.resolve(message.value);
     else waiting?.reject(new StoreError(message.failure.code, message.failure.message));
   }
+}
+
+function tooMany(count: number, what: string): StoreError {
+  return new StoreError('busy', `${count} ${what} wait for the warehouse already`);
 }

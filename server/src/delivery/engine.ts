@@ -1,5 +1,7 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isMainThread } from 'node:worker_threads';
+import { provideEnvironment } from '../config.ts';
 import { StoreError } from '../event/store-error.ts';
 import type { Delivery } from '../transport/contract.ts';
 import { JournalSource, type JournalSourceOptions } from '../transport/journal/source.ts';
@@ -11,13 +13,13 @@ import type {
   InsertResult,
   QueryOptions,
   RollupFault,
-  Row,
   Sink,
   Statement,
   Warehouse,
 } from '../warehouse/contract.ts';
-import { makeWarehouse, type WarehouseOptions } from '../warehouse/open.ts';
-import { QueryCache } from '../warehouse/query-cache.ts';
+import { environmentOf, makeWarehouse, type WarehouseOptions } from '../warehouse/open.ts';
+import { QueryCache, type Answer } from '../warehouse/query-cache.ts';
+import { QueryTurns } from '../warehouse/query-turns.ts';
 import { Forwarder } from './forwarder.ts';
 import { Loader, type LoaderObserver } from './loader.ts';
 
@@ -39,14 +41,22 @@ export interface EngineStats {
   readonly warehouse: 'open' | 'opening' | 'unavailable';
   /** Why it is not open, or why the last insert failed; for operators. */
   readonly reason?: string;
-  readonly oldestWaitingUs?: number;
-  readonly newestLoadedUs?: number;
+  /** When the oldest event that waits in the journal was received; absent where that is not known. */
+  readonly oldestWaitingUs?: number | 'none';
+  /** Every event acknowledged before this moment is in the warehouse: now, when none waits. Absent where that is not known. */
+  readonly asOfUs?: number;
   readonly inserted: number;
   /** Events that went on to another transport. */
   readonly forwarded: number;
   readonly duplicates: number;
   readonly deadLetters: Readonly<Record<DeadLetter['reason'], number>>;
   readonly failures: number;
+}
+
+/** How a question is asked. */
+export interface AskOptions extends QueryOptions {
+  /** Who asks, by any name: statements that read rows take turns by it. Default: one for all who give none. */
+  readonly asker?: string;
 }
 
 /** Told about each insert: events and milliseconds. */
@@ -62,12 +72,12 @@ export class Engine {
   readonly #watch: InsertWatch;
   readonly #stop = new AbortController();
   #cache = new QueryCache();
+  readonly #turns = new QueryTurns();
   #warehouse: Warehouse | undefined;
   #running: Promise<unknown> = Promise.resolve();
   #opened = false;
   #state: EngineStats['warehouse'] = 'opening';
   #reason: string | undefined;
-  #newestLoadedUs: number | undefined;
   #inserted = 0;
   #forwarded = 0;
   #duplicates = 0;
@@ -85,6 +95,7 @@ export class Engine {
    * not on this machine it waits no longer than `patienceMs`; its state is `opening` then.
    */
   async start(patienceMs = Infinity): Promise<EngineStats> {
+    if (isMainThread) provideEnvironment(await environmentOf(this.#options.warehouse));
     const warehouse = await makeWarehouse(this.#options.warehouse);
     this.#warehouse = warehouse;
     this.#cache = new QueryCache(warehouse.supports.resultsKeptMs);
@@ -151,7 +162,6 @@ export class Engine {
       await warehouse.open();
       if (warehouse.supports.insert) {
         await this.#source?.open(await warehouse.positions());
-        this.#newestLoadedUs = await newestLoadedUs(warehouse);
       }
       this.#cache.clear();
       this.#opened = true;
@@ -175,8 +185,6 @@ export class Engine {
     this.#inserted += result.inserted;
     this.#duplicates += result.duplicates;
     this.#count(deadLetters);
-    const newest = delivery.lines.last();
-    if (newest !== undefined) this.#newestLoadedUs = receivedAtUs(newest) ?? this.#newestLoadedUs;
     this.#state = 'open';
     this.#reason = undefined;
     this.#watch(delivery.lines.count, ms);
@@ -190,7 +198,8 @@ export class Engine {
   }
 
   stats(): EngineStats {
-    const oldestWaitingUs = this.#state === 'opening' ? undefined : this.#oldestWaitingUs();
+    const oldestWaitingUs = this.#oldestWaitingUs();
+    const asOfUs = this.#asOfUs();
     return {
       warehouse: this.#state,
       inserted: this.#inserted,
@@ -200,30 +209,65 @@ export class Engine {
       failures: this.#failures,
       ...(this.#reason === undefined ? {} : { reason: this.#reason }),
       ...(oldestWaitingUs === undefined ? {} : { oldestWaitingUs }),
-      ...(this.#newestLoadedUs === undefined ? {} : { newestLoadedUs: this.#newestLoadedUs }),
+      ...(asOfUs === undefined ? {} : { asOfUs }),
     };
   }
 
-  #oldestWaitingUs(): number | undefined {
+  /** `none` waits; undefined: not known, because the journal is not open or cannot be read. */
+  #oldestWaitingUs(): number | 'none' | undefined {
     try {
-      return this.#source?.stats().oldestReceivedAtUs;
+      return this.#source?.stats().oldestReceivedAtUs ?? 'none';
     } catch {
       return undefined;
     }
   }
 
-  query(statement: Statement, options: QueryOptions): Promise<readonly Row[]> {
-    return this.#cache.get(statement, () => this.#ask(this.#use(), statement, options));
+  /**
+   * An event is acknowledged after it is received, and loaded in the order of the journal: all that were acknowledged before
+   * the oldest waiting one was received are in the warehouse.
+   */
+  #asOfUs(): number | undefined {
+    if (this.#source === undefined || this.#warehouse?.supports.insert !== true || !this.#opened)
+      return undefined;
+    const nowUs = Date.now() * 1_000;
+    const oldest = this.#oldestWaitingUs();
+    return oldest === 'none' ? nowUs : oldest && Math.min(oldest, nowUs);
+  }
+
+  /**
+   * Answers from what is kept, or when the statement has its turn. Ends with `timeout` when the asker's signal fires; the
+   * statement is stopped when nobody else waits for it, or at the deadline, its wait included.
+   */
+  async query(statement: Statement, options: AskOptions): Promise<Answer> {
+    const { timeoutMs, signal, asker = '' } = options;
+    const run = (stop: AbortSignal) => {
+      const ends = AbortSignal.any([stop, AbortSignal.timeout(timeoutMs)]);
+      const turn = { weight: statement.weight ?? 'rows', asker, signal: ends };
+      return this.#turns.run(turn, () => this.#answer(statement, { timeoutMs, signal: ends }));
+    };
+    const reachesUs = this.#asOfUs();
+    const answer = await this.#cache.get(statement, run, signal);
+    // A kept answer reaches as far as the warehouse did when it was asked for: the next insert would have dropped it.
+    const asOfUs = Math.max(answer.asOfUs ?? Number.NaN, reachesUs ?? Number.NaN);
+    return Number.isNaN(asOfUs) ? answer : { ...answer, asOfUs };
+  }
+
+  /** How far the rows go is looked up before they are read, so that they hold at least that. */
+  async #answer(statement: Statement, options: QueryOptions): Promise<Answer> {
+    const warehouse = this.#use();
+    const asOfUs = this.#asOfUs();
+    const rows = await this.#ask(() => warehouse.query(statement, options), warehouse.supports.insert);
+    return asOfUs === undefined ? { rows } : { rows, asOfUs };
   }
 
   /** Where nothing is inserted, only its answers tell how a warehouse is. */
-  async #ask(warehouse: Warehouse, statement: Statement, options: QueryOptions): Promise<readonly Row[]> {
-    if (warehouse.supports.insert) return warehouse.query(statement, options);
+  async #ask<T>(ask: () => Promise<T>, inserts: boolean): Promise<T> {
+    if (inserts) return ask();
     try {
-      const rows = await warehouse.query(statement, options);
+      const answer = await ask();
       this.#state = 'open';
       this.#reason = undefined;
-      return rows;
+      return answer;
     } catch (error) {
       if (error instanceof StoreError && ['unavailable', 'timeout'].includes(error.code)) {
         this.#state = 'unavailable';
@@ -233,12 +277,16 @@ export class Engine {
     }
   }
 
+  /** Takes a turn among the statements that read rows, as an export does. */
   verify(): Promise<readonly RollupFault[]> {
-    return this.#use().verify();
+    const turn = { weight: 'rows', asker: 'verify', signal: this.#stop.signal } as const;
+    return this.#turns.run(turn, () => this.#use().verify());
   }
 
-  exportTo(slice: ExportSlice): Promise<void> {
-    return this.#use().exportTo(slice);
+  exportTo(slice: ExportSlice, options: Pick<QueryOptions, 'signal'> = {}): Promise<void> {
+    const { signal = this.#stop.signal } = options;
+    const turn = { weight: 'rows', asker: 'export', signal } as const;
+    return this.#turns.run(turn, () => this.#use().exportTo(slice, { signal }));
   }
 
   async backup(directory: string): Promise<void> {
@@ -271,20 +319,6 @@ export class Engine {
     }
     return this.#warehouse;
   }
-}
-
-async function newestLoadedUs(warehouse: Warehouse): Promise<number | undefined> {
-  const us = warehouse.dialect.unixMicroseconds('max(received_at)');
-  const [row] = await warehouse.query(
-    { sql: `SELECT ${us} AS newest FROM ${warehouse.dialect.table('events')}`, params: {} },
-    { timeoutMs: 10_000 },
-  );
-  return typeof row?.['newest'] === 'number' ? row['newest'] : undefined;
-}
-
-function receivedAtUs(line: string): number | undefined {
-  const value = /"received_at":(\d+)/.exec(line)?.[1];
-  return value === undefined ? undefined : Number(value);
 }
 
 /** Resolves after a time, which may be without end; keeps no process alive. */

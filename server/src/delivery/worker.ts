@@ -16,6 +16,14 @@ export interface CallMessage {
   readonly args: readonly unknown[];
 }
 
+/** To the worker: nobody waits for a call any more. */
+export interface CancelMessage {
+  readonly cancel: number;
+}
+
+/** Calls whose last argument is options with a signal, which each thread has one of its own for. */
+const CANCELLABLE: readonly EngineCall[] = ['query', 'exportTo'];
+
 /** From the worker: how a call ended, or that a batch was inserted. */
 export type WorkerMessage =
   | { readonly id: number; readonly value: unknown }
@@ -77,14 +85,32 @@ function serve(port: NonNullable<typeof parentPort>, before: ReadonlySet<string>
     // By the first insert DuckDB has started its threads, however often it had to be opened.
     if ((inserts += 1) === 1) yieldToHttp(threads().filter((id) => !before.has(id)));
   });
-  port.on('message', async ({ id, call, args }: CallMessage) => {
+  const stops = new Map<number, AbortController>();
+  port.on('message', async (message: CallMessage | CancelMessage) => {
+    if ('cancel' in message) {
+      stops.get(message.cancel)?.abort();
+      return;
+    }
+    const { id, call } = message;
     try {
       const method = engine[call] as (...values: readonly unknown[]) => unknown;
-      send({ id, value: await method.apply(engine, [...args]) });
+      send({ id, value: await method.apply(engine, [...argumentsOf(message, stops)]) });
     } catch (error) {
       const code = error instanceof StoreError ? error.code : 'unavailable';
       send({ id, failure: { code, message: error instanceof Error ? error.message : String(error) } });
     }
+    stops.delete(id);
     if (call === 'stop') port.close();
   });
+}
+
+/** The arguments of a call, with a signal in place of the caller's where it can be cancelled. */
+function argumentsOf(
+  { id, call, args }: CallMessage,
+  stops: Map<number, AbortController>,
+): readonly unknown[] {
+  if (!CANCELLABLE.includes(call)) return args;
+  const stop = new AbortController();
+  stops.set(id, stop);
+  return [...args.slice(0, -1), { ...(args.at(-1) as object), signal: stop.signal }];
 }

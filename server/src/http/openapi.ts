@@ -177,7 +177,20 @@ const INGEST = {
   },
 };
 
-const UNCHANGED = { description: 'Nothing changed since the answer that carried the ETag.' };
+const REPORT_PROBLEMS = ['server-busy', 'warehouse-unavailable', 'query-timeout'] as const;
+
+const AS_OF = {
+  'Daybook-As-Of': {
+    description:
+      'Every event acknowledged before this moment is in the answer: the present, or earlier when events wait to be ' +
+      'loaded. ISO 8601, UTC. Not sent by a server on BigQuery.',
+    schema: { type: 'string', format: 'date-time' },
+  },
+};
+
+const UNCHANGED = { description: 'Nothing changed since the answer that carried the ETag.', headers: AS_OF };
+
+const reportAnswer = (...of: Parameters<typeof answer>): Json => ({ ...answer(...of), headers: AS_OF });
 
 const REPORTS = {
   '/analytics/daily': {
@@ -186,20 +199,21 @@ const REPORTS = {
       description:
         'Without parameters: every day that has an event, newest first, dates as MM/DD/YYYY. With `from` or ' +
         '`to`, the days of the range that have no event are listed with zeros. An acknowledged event is in the ' +
-        'answer within a second. The answer has an ETag; with If-None-Match, unchanged numbers are a 304.',
+        'answer within a second, as long as fewer come in than can be loaded; `Daybook-As-Of` says how far the answer ' +
+        'reaches. The answer has an ETag; with If-None-Match, unchanged numbers are a 304.',
       operationId: 'dailyReport',
       tags: ['Reports'],
       security: [{}, { readKey: [] }],
       parameters: parameters(DAILY_QUERY),
       responses: {
-        200: answer('The numbers.', 'Daily', {
+        200: reportAnswer('The numbers.', 'Daily', {
           total_users: 145,
           daily_stats: [
             { date: '12/01/2021', average_session_duration: 45, active_user_count: 100, new_user_count: 45 },
           ],
         }),
         304: UNCHANGED,
-        ...problems('invalid-query', 'unauthorized', 'warehouse-unavailable', 'query-timeout'),
+        ...problems('invalid-query', 'unauthorized', ...REPORT_PROBLEMS),
       },
     },
   },
@@ -213,9 +227,9 @@ const REPORTS = {
       security: [{}, { readKey: [] }],
       parameters: parameters(DEAD_LETTERS_QUERY),
       responses: {
-        200: answer('The dead letters.', 'DeadLetters', { dead_letters: [] }),
+        200: reportAnswer('The dead letters.', 'DeadLetters', { dead_letters: [] }),
         304: UNCHANGED,
-        ...problems('invalid-query', 'unauthorized', 'warehouse-unavailable', 'query-timeout'),
+        ...problems('invalid-query', 'unauthorized', ...REPORT_PROBLEMS),
       },
     },
   },

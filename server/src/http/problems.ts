@@ -104,7 +104,7 @@ export const PROBLEMS = {
   'server-busy': kind(
     503,
     'The server is busy',
-    'Nothing was stored. Wait for Retry-After, then try again; smaller bodies are let in first.',
+    'Nothing was stored or read. Wait for Retry-After, then try again; smaller bodies are let in first.',
     true,
   ),
   'query-timeout': kind(
@@ -170,6 +170,12 @@ export function problemHeaders(problem: Problem): Record<string, string> {
 export function readProblem(code: StoreErrorCode, cause: unknown): Problem {
   if (code === 'timeout')
     return new Problem('query-timeout', 'the report was stopped at its time limit', { cause });
+  if (code === 'busy') return new Problem('server-busy', 'too many reports are asked for at once', { cause });
+  if (code === 'rejected' && /time ?zone/i.test(String(cause)))
+    return new Problem('invalid-query', 'timezone: the warehouse does not know it', {
+      cause,
+      faults: [{ pointer: '/timezone', detail: 'the warehouse does not know it' }],
+    });
   if (code === 'rejected')
     return new Problem('internal-error', 'the warehouse refused the statement', { cause });
   return new Problem('warehouse-unavailable', 'the warehouse cannot be asked right now', { cause });

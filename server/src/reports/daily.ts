@@ -1,8 +1,8 @@
 import { Problem } from '../http/problems.ts';
 import { DAYS_MAX } from '../http/wire.ts';
-import type { Statement } from '../warehouse/contract.ts';
+import type { Row, Statement } from '../warehouse/contract.ts';
 import type { Dialect } from '../warehouse/dialect.ts';
-import { addDays, daysBetween, formatDay, today, type DateFormat } from './days.ts';
+import { addDays, daysBetween, formatDay, quarterHour, type DateFormat } from './days.ts';
 import type { ReportSource } from './source.ts';
 
 export interface DailyQuery {
@@ -46,7 +46,8 @@ export async function dailyReport(
   const { dialect, project, reportingTimezone } = source;
   const timezone = query.timezone ?? reportingTimezone;
   const select = timezone === reportingTimezone ? fromRollups : fromRows;
-  const rows = await source.query(select(dialect, { ...query, timezone, project }));
+  const now = quarterHour(nowMs);
+  const rows = await source.query(select(dialect, { ...query, timezone, project, now }));
   const days = rows.flatMap((row): DayRow[] => {
     if (row['day'] === null || row['day'] === undefined) return [];
     return [
@@ -62,7 +63,7 @@ export async function dailyReport(
   const format = query.date_format ?? 'mdy';
   return {
     total_users: Number(rows[0]?.['total_users'] ?? 0),
-    daily_stats: withEmptyDays(days, query, today(timezone, nowMs)).map((day) => ({
+    daily_stats: withEmptyDays(days, query, rows[0]?.['today']).map((day) => ({
       date: formatDay(day.day, format),
       average_session_duration: averageSeconds(day.durationUs, day.sessions),
       active_user_count: day.active,
@@ -74,6 +75,26 @@ export async function dailyReport(
 interface DailySelect extends DailyQuery {
   readonly timezone: string;
   readonly project: string;
+  /** UTC, as a timestamp is written. */
+  readonly now: string;
+}
+
+/**
+ * A column with the present day, where the range ends with it: cut by the warehouse, which cuts the days of the events, so
+ * that an answer has one source of timezones.
+ */
+function todayColumn(dialect: Dialect, select: DailySelect): string {
+  if (!endsToday(select)) return '';
+  return `, ${dialect.localDay(`CAST(${dialect.param('now')} AS TIMESTAMP)`, 'timezone')} AS today`;
+}
+
+function todayParams(select: DailySelect): Record<string, string> {
+  return endsToday(select) ? { now: select.now, timezone: select.timezone } : {};
+}
+
+/** With neither end, only days with an event are listed; with the first alone, the days run to the last event's or today. */
+function endsToday({ from, to }: DailyQuery): boolean {
+  return from !== undefined && to === undefined;
 }
 
 /** Conditions that keep a DATE expression inside the range, as far as the range has ends. */
@@ -93,15 +114,16 @@ function fromRollups(dialect: Dialect, select: DailySelect): Statement {
   const daily = dialect.table('daily');
   return {
     report: 'daily',
+    weight: 'rollup',
     sql: `
 WITH totals AS (SELECT CAST(coalesce(sum(new_users), 0) AS INT64) AS total_users FROM ${daily} WHERE project = ${project}),
 days AS (
   SELECT day, active_users, new_users, sessions, session_duration_us FROM ${daily}
   WHERE project = ${project}${inRange(dialect, 'day', select)}
 )
-SELECT total_users, day, active_users, new_users, sessions, session_duration_us
+SELECT total_users, day, active_users, new_users, sessions, session_duration_us${todayColumn(dialect, select)}
 FROM totals LEFT JOIN days ON true ORDER BY day DESC`,
-    params: { project: select.project, ...rangeParams(select) },
+    params: { project: select.project, ...rangeParams(select), ...todayParams(select) },
   };
 }
 
@@ -117,6 +139,7 @@ function fromRows(dialect: Dialect, select: DailySelect): Statement {
   );
   return {
     report: 'daily_from_rows',
+    weight: 'rows',
     sql: `
 WITH totals AS (SELECT count(*) AS total_users FROM ${users} WHERE project = ${project}),
 active AS (
@@ -136,9 +159,14 @@ days AS (
   SELECT active.day AS day, active_users, new_users, sessions, session_duration_us
   FROM active LEFT JOIN fresh ON fresh.day = active.day LEFT JOIN started ON started.day = active.day
 )
-SELECT total_users, day, active_users, new_users, sessions, session_duration_us
+SELECT total_users, day, active_users, new_users, sessions, session_duration_us${todayColumn(dialect, select)}
 FROM totals LEFT JOIN days ON true ORDER BY day DESC`,
-    params: { project: select.project, timezone: select.timezone, ...rangeParams(select) },
+    params: {
+      project: select.project,
+      timezone: select.timezone,
+      ...rangeParams(select),
+      ...todayParams(select),
+    },
   };
 }
 
@@ -146,10 +174,13 @@ FROM totals LEFT JOIN days ON true ORDER BY day DESC`,
  * Adds the days of the range that have no event. Without `to` the range ends today (or at the newest event, if
  * that is later), without `from` it begins with the oldest event.
  */
-function withEmptyDays(rows: readonly DayRow[], query: DailyQuery, todayIso: string): readonly DayRow[] {
+function withEmptyDays(
+  rows: readonly DayRow[],
+  query: DailyQuery,
+  today: Row[string] | undefined,
+): readonly DayRow[] {
   if (query.from === undefined && query.to === undefined) return rows;
-  const newest = rows[0]?.day ?? todayIso;
-  const to = query.to ?? (newest > todayIso ? newest : todayIso);
+  const to = query.to ?? later(rows[0]?.day, String(today));
   const from = query.from ?? rows.at(-1)?.day ?? to;
   const count = daysBetween(from, to) + 1;
   if (count > DAYS_MAX) {
@@ -162,6 +193,10 @@ function withEmptyDays(rows: readonly DayRow[], query: DailyQuery, todayIso: str
     days.push(byDay.get(day) ?? { day, active: 0, new: 0, sessions: 0, durationUs: 0n });
   }
   return days;
+}
+
+function later(day: string | undefined, other: string): string {
+  return day !== undefined && day > other ? day : other;
 }
 
 /** Mean of whole microseconds in seconds, rounded to 2 decimals, halves up; exact, without floating point. */

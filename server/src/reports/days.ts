@@ -13,15 +13,14 @@ export function addDays(day: string, days: number): string {
   return new Date(Date.parse(day) + days * DAY_MS).toISOString().slice(0, 10);
 }
 
-/** The calendar day in a timezone at a moment. */
-export function today(timezone: string, nowMs: number): string {
-  const format = new Intl.DateTimeFormat('en-CA', {
-    timeZone: timezone,
-    year: 'numeric',
-    month: '2-digit',
-    day: '2-digit',
-  });
-  return format.format(nowMs);
+const QUARTER_MS = 900_000;
+
+/**
+ * The quarter of an hour of a moment, UTC, as a timestamp is written. Each zone's day begins on one, so it stands for the
+ * moment where only the day is asked; and a statement that holds it stays the same for its result to be kept.
+ */
+export function quarterHour(nowMs: number): string {
+  return new Date(nowMs - (nowMs % QUARTER_MS)).toISOString().slice(0, 19).replace('T', ' ');
 }
 
 export function formatDay(day: string, format: DateFormat): string {

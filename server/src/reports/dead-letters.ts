@@ -16,6 +16,7 @@ export async function deadLettersReport(source: ReportSource, limit: number): Pr
   const { dialect } = source;
   const rows = await source.query({
     report: 'dead_letters',
+    weight: 'rows',
     sql: `SELECT ${dialect.unixMicroseconds('died_at')} AS died_at_us, reason, detail, body
       FROM ${dialect.table('dead_letters')} ORDER BY died_at DESC LIMIT ${dialect.param('limit')}`,
     params: { limit },

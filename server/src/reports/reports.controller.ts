@@ -6,16 +6,17 @@ import { checkQuery } from '../http/query.ts';
 import { DAILY_QUERY, DEAD_LETTERS_QUERY } from '../http/wire.ts';
 import { dailyReport } from './daily.ts';
 import { deadLettersReport } from './dead-letters.ts';
-import { REPORT_SOURCE, type ReportSource } from './source.ts';
+import { RequestSource } from './request-source.ts';
+import { REPORTS, type ReportSource, type Reports } from './source.ts';
 
 /** The reports' routes. Answers carry an ETag, so that polling a page costs a 304. */
 @Controller('analytics')
 export class ReportsController {
-  readonly #source: ReportSource;
+  readonly #reports: Reports;
   readonly #keys: Keys;
 
-  constructor(@Inject(REPORT_SOURCE) source: ReportSource, @Inject(Keys) keys: Keys) {
-    this.#source = source;
+  constructor(@Inject(REPORTS) reports: Reports, @Inject(Keys) keys: Keys) {
+    this.#reports = reports;
     this.#keys = keys;
   }
 
@@ -26,11 +27,8 @@ export class ReportsController {
     @Query() query: unknown,
   ): Promise<void> {
     this.#keys.check('read', request.headers.authorization);
-    sendCacheable(
-      request,
-      reply,
-      await dailyReport(this.#source, checkQuery(DAILY_QUERY, query), Date.now()),
-    );
+    const parameters = checkQuery(DAILY_QUERY, query);
+    await this.#answer(request, reply, (source) => dailyReport(source, parameters, Date.now()));
   }
 
   @Get('dead-letters')
@@ -41,13 +39,47 @@ export class ReportsController {
   ): Promise<void> {
     this.#keys.check('read', request.headers.authorization);
     const { limit } = checkQuery(DEAD_LETTERS_QUERY, query);
-    sendCacheable(request, reply, await deadLettersReport(this.#source, limit));
+    await this.#answer(request, reply, (source) => deadLettersReport(source, limit));
+  }
+
+  /** Makes the report until the client is gone, which then gets no answer. */
+  async #answer(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    report: (source: ReportSource) => Promise<object>,
+  ): Promise<void> {
+    const signal = goneSignal(reply);
+    const source = new RequestSource(this.#reports, { asker: this.#askerOf(request), signal });
+    try {
+      const body = JSON.stringify(await report(source));
+      if (source.asOf !== undefined) void reply.header(AS_OF, source.asOf.toISOString());
+      sendCacheable(request, reply, body);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+  }
+
+  /** The read key where one is asked for, so that an address behind a proxy does not stand for all; else the address. */
+  #askerOf({ headers, ip }: FastifyRequest): string {
+    return this.#keys.asks('read') ? (headers.authorization ?? '').slice('Bearer '.length) : ip;
   }
 }
 
+/** Every event acknowledged before this moment is in the answer. ISO 8601, UTC. */
+const AS_OF = 'daybook-as-of';
+
+/** Fires when the connection closes before the answer is written. */
+function goneSignal({ raw }: FastifyReply): AbortSignal {
+  const gone = new AbortController();
+  raw.once('close', () => {
+    if (!raw.writableEnded) gone.abort();
+  });
+  if (raw.destroyed) gone.abort();
+  return gone.signal;
+}
+
 /** Sends JSON with a strong ETag of its bytes, or 304 when the client has them. */
-function sendCacheable(request: FastifyRequest, reply: FastifyReply, report: object): void {
-  const body = JSON.stringify(report);
+function sendCacheable(request: FastifyRequest, reply: FastifyReply, body: string): void {
   const etag = `"${createHash('sha1').update(body).digest('base64url')}"`;
   // CORS, where it is on, has said that the answer depends on the origin.
   const vary = [reply.getHeader('vary') ?? [], 'authorization'].flat().join(', ');

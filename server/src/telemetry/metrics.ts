@@ -61,7 +61,7 @@ export class Metrics {
   );
   readonly #freshness = this.#gauge(
     'daybook_freshness_seconds',
-    'Age of the newest event that reports can see.',
+    'How far reports lag: age of the oldest acknowledged event that is not in them; 0 when all are.',
   );
   readonly #warehouseUp = this.#gauge(
     'daybook_warehouse_up',
@@ -87,6 +87,10 @@ export class Metrics {
     'daybook_insert_events',
     'Events in one insert.',
     [1, 10, 100, 1_000, 10_000, 50_000],
+  );
+  readonly #queriesCancelled = this.#counter(
+    'daybook_queries_cancelled_total',
+    'Queries whose client was gone before the answer.',
   );
   readonly #queries = this.#histogram(
     'daybook_query_duration_seconds',
@@ -130,6 +134,10 @@ export class Metrics {
     this.#insertEvents.observe(events);
   }
 
+  queryCancelled(): void {
+    this.#queriesCancelled.inc();
+  }
+
   query(ms: number): void {
     this.#queries.observe(ms / 1_000);
   }
@@ -143,7 +151,8 @@ export class Metrics {
     this.#waiting.set(waiting);
     const stats = await engine().catch(() => undefined);
     this.#warehouseUp.set(stats?.warehouse === 'open' ? 1 : 0);
-    if (stats !== undefined) this.#setLoader(stats, now() * 1_000);
+    this.#setLag(stats, now() * 1_000);
+    if (stats !== undefined) this.#setLoader(stats);
     return this.#registry.metrics();
   }
 
@@ -151,12 +160,19 @@ export class Metrics {
     return this.#registry.contentType;
   }
 
-  #setLoader(stats: EngineStats, nowUs: number): void {
-    const age = (us: number | undefined) => (us === undefined ? 0 : Math.max(0, (nowUs - us) / 1e6));
-    this.#lag.set(age(stats.oldestWaitingUs));
-    // Unknown is not fresh: where the engine cannot tell, there is no figure.
-    if (stats.newestLoadedUs === undefined) this.#freshness.remove();
-    else this.#freshness.set(age(stats.newestLoadedUs));
+  /** Unknown is not fresh: where the engine cannot tell, there is no figure, not even the last one. */
+  #setLag(stats: EngineStats | undefined, nowUs: number): void {
+    const figures = [
+      [this.#lag, stats?.oldestWaitingUs],
+      [this.#freshness, stats?.asOfUs],
+    ] as const;
+    for (const [gauge, us] of figures) {
+      if (us === undefined) gauge.remove();
+      else gauge.set(us === 'none' ? 0 : Math.max(0, (nowUs - us) / 1e6));
+    }
+  }
+
+  #setLoader(stats: EngineStats): void {
     raise(this.#inserted, stats.inserted);
     raise(this.#forwarded, stats.forwarded);
     raise(this.#duplicates, stats.duplicates);

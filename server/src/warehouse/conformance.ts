@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GOLDEN_BATCHES, GOLDEN_DAILY, GOLDEN_EVENTS } from '../../test/fixtures/golden.ts';
 import type { Event } from '../event/event.ts';
@@ -106,6 +107,36 @@ export function describeWarehouse(name: string, makeHarness: () => Promise<Wareh
     it('stops a query at its deadline', async () => {
       const endless = { sql: harness.endless, params: {} };
       await expect(warehouse.query(endless, { timeoutMs: 100 })).rejects.toMatchObject({ code: 'timeout' });
+      expect(await count('events')).toBe(0);
+    });
+
+    it('regression: stops a query whose signal fires, however far it is', async () => {
+      // While a connection is found, the statement is planned, begins, runs.
+      for (const delay of ['none', 'turn', 0, 1, 2, 3, 5, 8, 13, 50] as const) {
+        const stop = new AbortController();
+        const sql = `${harness.endless} /* ${delay} */`;
+        const asked = warehouse.query({ sql, params: {} }, { timeoutMs: 60_000, signal: stop.signal });
+        if (delay === 'turn') await new Promise(setImmediate);
+        else if (delay !== 'none') await sleep(delay);
+        const startedMs = performance.now();
+        stop.abort();
+        await expect(asked, `after ${delay}`).rejects.toMatchObject({ code: 'timeout' });
+        expect(performance.now() - startedMs, `after ${delay}`).toBeLessThan(2_000);
+      }
+      expect(await count('events')).toBe(0);
+    });
+
+    it('starts no query whose signal has fired', async () => {
+      const options = { timeoutMs: 60_000, signal: AbortSignal.abort() };
+      const endless = { sql: harness.endless, params: {} };
+      await expect(warehouse.query(endless, options)).rejects.toMatchObject({ code: 'timeout' });
+    });
+
+    it('a signal that fires after the rows have come changes nothing', async () => {
+      const stop = new AbortController();
+      const one = { sql: 'SELECT 1 AS n', params: {} };
+      expect(await warehouse.query(one, { ...TIMEOUT, signal: stop.signal })).toEqual([{ n: 1 }]);
+      stop.abort();
       expect(await count('events')).toBe(0);
     });
 

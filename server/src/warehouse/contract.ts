@@ -31,8 +31,13 @@ export interface InsertResult {
   readonly deadLetters?: readonly DeadLetter[];
 }
 
+/** What a statement reads: `rollup` what it shows, so it is always quick; `rows` what is stored, so it may take long. */
+export type Weight = 'rollup' | 'rows';
+
 /** A SQL text of the warehouse's dialect with its named parameters. Values never stand in the text. */
 export interface Statement {
+  /** Default: rows. */
+  readonly weight?: Weight;
   /** Which report asks, for the engine's own accounts, e.g. the labels of a bill: lower case, digits, `_`. */
   readonly report?: string;
   readonly sql: string;
@@ -44,6 +49,7 @@ export type Row = Readonly<Record<string, string | number | bigint | boolean | n
 
 export interface QueryOptions {
   readonly timeoutMs: number;
+  /** Nobody waits for the rows any more. */
   readonly signal?: AbortSignal;
 }
 
@@ -57,12 +63,19 @@ export interface RollupFault {
 /** How an export is written. */
 export type ExportFormat = 'ndjson' | 'csv' | 'parquet';
 
-/** One slice of an export: everything that happened in a range of days, written to a file. */
-export interface ExportSlice {
-  readonly format: ExportFormat;
-  /** First and last day, YYYY-MM-DD in the reporting timezone, both included; absent is without bound. */
+/** Days in the reporting timezone, YYYY-MM-DD, both included; absent is without bound. */
+export interface ExportRange {
   readonly from?: string;
   readonly to?: string;
+}
+
+/** One slice of an export: everything that happened in a range, in order of event_time and event_id, written to a file. */
+export interface ExportSlice extends ExportRange {
+  readonly format: ExportFormat;
+  /** Of the range, what happened at or after this moment, in unix microseconds; absent is without bound. */
+  readonly sinceUs?: number;
+  /** And before this one. */
+  readonly beforeUs?: number;
   readonly path: string;
 }
 
@@ -73,8 +86,8 @@ export interface WarehouseSupports {
   /** `backup` works; else the engine's operator keeps the copies. */
   readonly backup: boolean;
   readonly exportFormats: readonly ExportFormat[];
-  /** Exporting a day costs what the day holds, so a long export may be one of many days; else it must be one slice. */
-  readonly exportByDay: boolean;
+  /** An export may be cut into slices, each sorted by itself; else it must be one, in any order, because each is billed as a scan. */
+  readonly exportInSlices: boolean;
   /** For how long a result may be shown, in milliseconds; absent: until the next insert. */
   readonly resultsKeptMs?: number;
 }
@@ -100,7 +113,11 @@ export interface Sink {
  * Errors are `StoreError`s: `rejected` (the batch has a line that will never be taken: split it),
  * `unavailable` and `timeout` (try the same batch later), `closed` and `corrupt` (close, open, then try
  * again). What an engine does not support it rejects with `rejected`. No driver retries, batches, times or logs;
- * that is the loader's.
+ * that is the loader's. Nor does it bound how many queries run: `QueryTurns` does.
+ *
+ * `query` ends at its deadline, and when its signal fires, with `timeout`; the engine stops the statement, also one that
+ * it is planning or has not begun. DuckDB settles when it has stopped; what is billed is cancelled by its job.
+ * A signal that fired before the call starts nothing. `exportTo` does the same, and leaves no file.
  */
 export interface Warehouse extends Sink {
   readonly name: string;
@@ -113,5 +130,5 @@ export interface Warehouse extends Sink {
   verify(): Promise<readonly RollupFault[]>;
   /** Writes a consistent copy into the directory. No insert runs meanwhile. */
   backup(directory: string): Promise<void>;
-  exportTo(slice: ExportSlice): Promise<void>;
+  exportTo(slice: ExportSlice, options?: Pick<QueryOptions, 'signal'>): Promise<void>;
 }

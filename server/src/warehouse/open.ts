@@ -7,6 +7,16 @@ export type WarehouseOptions =
   | ({ readonly driver: 'duckdb' } & DuckdbWarehouseOptions)
   | ({ readonly driver: 'bigquery' } & BigqueryWarehouseOptions);
 
+/**
+ * What the driver's native library reads in the environment of the process. Set it on the main thread, whose environment is
+ * that of the process, before `makeWarehouse`; the data directory must be there.
+ */
+export async function environmentOf(options: WarehouseOptions): Promise<Readonly<Record<string, string>>> {
+  if (options.driver !== 'duckdb') return {};
+  const { timezoneEnvironment } = await import('./duckdb/timezones.ts');
+  return timezoneEnvironment(options.directory);
+}
+
 /** Loads the driver of a warehouse and makes it, not yet open. No other engine's client is loaded. */
 export async function makeWarehouse(options: WarehouseOptions): Promise<Warehouse> {
   if (options.driver === 'bigquery') {

@@ -1,3 +1,4 @@
+import { StoreError } from '../event/store-error.ts';
 import type { Row, Statement } from './contract.ts';
 
 /** Results kept; the oldest gives way. */
@@ -5,15 +6,29 @@ const ENTRIES_MAX = 64;
 /** Larger results are not kept. */
 const ROWS_MAX = 10_000;
 
+/** What a statement found. */
+export interface Answer {
+  readonly rows: readonly Row[];
+  /** Unix microseconds: every event acknowledged before is in the rows. Absent where that is not known. */
+  readonly asOfUs?: number;
+}
+
+/** Runs the statement until the signal fires. */
+type Run = (signal: AbortSignal) => Promise<Answer>;
+
 interface Entry {
-  readonly result: Promise<readonly Row[]>;
+  readonly answer: Promise<Answer>;
   /** On the monotonic clock, in milliseconds. */
   readonly madeAtMs: number;
+  /** Stops the run. */
+  readonly stop: AbortController;
+  /** Those who wait for the run. */
+  askers: number;
 }
 
 /**
  * Results of statements, valid until the next insert, or for a while where inserts are not seen. Statements must depend on nothing but their parameters and
- * what is stored. The same statement asked for several times at once runs once.
+ * what is stored. The same statement asked for several times at once runs once, until it ends or all who asked are gone.
  */
 export class QueryCache {
   readonly #entries = new Map<string, Entry>();
@@ -25,31 +40,57 @@ export class QueryCache {
     this.#nowMs = nowMs;
   }
 
-  /** The kept result, or that of `run`. A failure is not kept. */
-  async get(statement: Statement, run: () => Promise<readonly Row[]>): Promise<readonly Row[]> {
+  /** The kept result, or that of `run`. A failure is not kept. Rejects with `timeout` as soon as the asker's signal fires. */
+  async get(statement: Statement, run: Run, signal?: AbortSignal): Promise<Answer> {
+    if (signal?.aborted === true) throw gone();
     const key = JSON.stringify([statement.sql, statement.params]);
     const kept = this.#entries.get(key);
-    const madeAtMs = this.#nowMs();
-    if (kept !== undefined && madeAtMs - kept.madeAtMs < this.#keptMs) return kept.result;
+    const fresh = kept !== undefined && this.#nowMs() - kept.madeAtMs < this.#keptMs;
+    const entry = fresh ? kept : this.#start(key, run);
+    const leave = () => this.#leave(key, entry);
+    entry.askers += 1;
+    if (signal === undefined) return entry.answer;
+    return new Promise((resolve, reject) => {
+      const onAbort = () => {
+        leave();
+        reject(gone());
+      };
+      signal.addEventListener('abort', onAbort, { once: true });
+      entry.answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+    });
+  }
+
+  #start(key: string, run: Run): Entry {
     this.#entries.delete(key);
-    const result = run();
     if (this.#entries.size >= ENTRIES_MAX) this.#entries.delete(this.#entries.keys().next().value!);
-    this.#entries.set(key, { result, madeAtMs });
-    const forget = () => {
-      if (this.#entries.get(key)?.result === result) this.#entries.delete(key);
-    };
-    try {
-      const rows = await result;
-      if (rows.length > ROWS_MAX) forget();
-      return rows;
-    } catch (error) {
-      forget();
-      throw error;
-    }
+    const stop = new AbortController();
+    const entry = { answer: run(stop.signal), madeAtMs: this.#nowMs(), stop, askers: 0 };
+    this.#entries.set(key, entry);
+    entry.answer.then(
+      ({ rows }) => rows.length > ROWS_MAX && this.#forget(key, entry),
+      () => this.#forget(key, entry),
+    );
+    return entry;
+  }
+
+  /** An asker is gone before the run ended; the last one stops it, and nobody joins it any more. */
+  #leave(key: string, entry: Entry): void {
+    entry.askers -= 1;
+    if (entry.askers > 0) return;
+    this.#forget(key, entry);
+    entry.stop.abort();
+  }
+
+  #forget(key: string, entry: Entry): void {
+    if (this.#entries.get(key) === entry) this.#entries.delete(key);
   }
 
   /** Call after every insert, before it is acknowledged. */
   clear(): void {
     this.#entries.clear();
   }
+}
+
+function gone(): StoreError {
+  return new StoreError('timeout', 'nobody waits for the query any more');
 }

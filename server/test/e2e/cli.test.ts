@@ -280,7 +280,7 @@ describe('export', () => {
     });
     expect(out.trim().split('\n')).toHaveLength(1);
     expect(err).toBe('code 0\n');
-    expect(readdirSync(data).filter((name) => name.startsWith('export-'))).toEqual([]);
+    expect(readdirSync(join(data, 'exports'))).toEqual([]);
   });
 
   it('writes Parquet, which needs a file', async () => {

@@ -91,6 +91,8 @@ async function journalStats(line: string): Promise<unknown> {
     limits: { ...limits, bytesMax: 2 ** 26 },
     freeBytes: () => 2 ** 40,
     freeBytesMin: 0,
+    directoryLoss: () => undefined,
+    onLoss: () => undefined,
   };
   const publisher = new JournalPublisher({ ...options, head, onIncomplete: () => undefined });
   await publisher.open();

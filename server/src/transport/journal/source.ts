@@ -38,6 +38,8 @@ export class JournalSource implements Source {
   /** The journal's id while it is open. */
   #id: string | undefined;
   #next: Cursor = { segment: 0, offset: 0, position: 0 };
+  /** What waits longest behind a position: reports ask often, and it stays until the next acknowledgement. */
+  #oldest: { readonly position: number; readonly stats: SourceStats } | undefined;
   /** Backups being made: nothing may be removed under them. */
   #held = 0;
 
@@ -124,10 +126,12 @@ export class JournalSource implements Source {
   stats(): SourceStats {
     const id = this.#opened();
     const { acked, written } = this.#head;
+    if (this.#oldest?.position === acked.position) return this.#oldest.stats;
     for (const { lines } of readRecords(this.#directory, id, acked, written)) {
       if (lines === undefined) continue;
-      const { received_at: receivedAtUs } = parseJson(firstLine(lines)) as { received_at: number };
-      return { oldestReceivedAtUs: receivedAtUs };
+      const { received_at: oldestReceivedAtUs } = parseJson(firstLine(lines)) as { received_at: number };
+      this.#oldest = { position: acked.position, stats: { oldestReceivedAtUs } };
+      return this.#oldest.stats;
     }
     return {};
   }

@@ -97,6 +97,7 @@ export class BigqueryWarehouse implements Warehouse {
   ): Promise<readonly Row[]> {
     const deadline = AbortSignal.timeout(timeoutMs);
     const stop = signal === undefined ? deadline : AbortSignal.any([deadline, signal]);
+    if (stop.aborted) throw stopped();
     const job = this.#use()
       .createQueryJob({ ...this.#jobOptions(statement, timeoutMs), ...limit })
       .then(([started]) => started);
@@ -133,7 +134,7 @@ export class BigqueryWarehouse implements Warehouse {
     return faults;
   }
 
-  async exportTo(slice: ExportSlice): Promise<void> {
+  async exportTo(slice: ExportSlice, { signal }: Pick<QueryOptions, 'signal'> = {}): Promise<void> {
     const { place, timezone } = this.#options;
     if (!this.supports.exportFormats.includes(slice.format)) {
       throw new StoreError(
@@ -143,9 +144,10 @@ export class BigqueryWarehouse implements Warehouse {
     }
     try {
       const job = this.#jobOptions(exportQuery(place, timezone, slice), LONG_TIMEOUT_MS);
-      await pipeline(exportLines(this.#use().createQueryStream(job)), createWriteStream(slice.path));
+      const lines = exportLines(this.#use().createQueryStream(job));
+      await pipeline(lines, createWriteStream(slice.path), signal === undefined ? {} : { signal });
     } catch (error) {
-      throw bigqueryError(error);
+      throw signal?.aborted === true ? stopped() : bigqueryError(error);
     }
   }
 
@@ -183,10 +185,14 @@ export class BigqueryWarehouse implements Warehouse {
 /** Rejects with `timeout` when the signal fires. */
 function aborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
-    const fail = () => reject(new StoreError('timeout', 'bigquery: the query was stopped'));
+    const fail = () => reject(stopped());
     if (signal.aborted) fail();
     else signal.addEventListener('abort', fail, { once: true });
   });
+}
+
+function stopped(): StoreError {
+  return new StoreError('timeout', 'bigquery: the query was stopped');
 }
 
 function unsupported(why: string): StoreError {

@@ -114,4 +114,29 @@ describe('DuckdbWarehouse.open()', () => {
     await second.close();
     rmSync(directory, { recursive: true, force: true });
   });
+
+  it('regression: makes the rollups anew when the rules of the reporting timezone have changed', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'daybook-duckdb-'));
+    const make = () =>
+      new DuckdbWarehouse({ directory, timezone: 'Asia/Kathmandu', memoryBytesMax: 256 << 20, threads: 2 });
+    const first = make();
+    await first.open();
+    const lines = EventLines.of(linesOf(GOLDEN_BATCHES.flat()));
+    await first.insert({ lines, deadLetters: [], position: { source: 's', end: 100 }, nowUs: 1 });
+    await first.close();
+    const instance = await DuckDBInstance.create(join(directory, DUCKDB_FILE));
+    const connection = await instance.connect();
+    const kept = await connection.runAndReadAll(`SELECT value FROM settings WHERE name = 'timezone'`);
+    expect(kept.getRows()).toEqual([[expect.stringMatching(/^Asia\/Kathmandu [0-9a-f]{32}$/)]]);
+    // As another version of the timezone data would have cut the days.
+    await connection.run(`UPDATE settings SET value = 'Asia/Kathmandu other' WHERE name = 'timezone'`);
+    await connection.run(`UPDATE daily SET day = day + 1`);
+    connection.closeSync();
+    instance.closeSync();
+    const second = make();
+    await second.open();
+    expect(await second.verify()).toEqual([]);
+    await second.close();
+    rmSync(directory, { recursive: true, force: true });
+  });
 });

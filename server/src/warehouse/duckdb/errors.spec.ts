@@ -13,6 +13,7 @@ describe('duckdbError()', () => {
     ['Invalid Input Error: Malformed JSON at byte 0', 'rejected'],
     ['Failure running pending result task: Invalid Input Error: Malformed JSON at byte 0', 'rejected'],
     ['Conversion Error: Could not convert string', 'rejected'],
+    ["Not implemented Error: Unknown TimeZone 'Nope/Nope'!", 'rejected'],
     ['Constraint Error: NOT NULL constraint failed', 'rejected'],
     ['IO Error: Could not write file: No space left on device', 'unavailable'],
     ['Out of Memory Error: failed to allocate', 'unavailable'],

@@ -3,6 +3,7 @@ import { StoreError, type StoreErrorCode } from '../../event/store-error.ts';
 /** DuckDB's messages start with the class of the error. The first pattern that fits decides. */
 const DUCKDB_ERRORS: readonly (readonly [RegExp, StoreErrorCode])[] = [
   [/Conflicting lock is held|Could not set lock/i, 'unavailable'],
+  [/Unknown TimeZone/, 'rejected'],
   [/^INTERRUPT Error|Interrupted/i, 'timeout'],
   [/^FATAL Error|has been invalidated|^INTERNAL Error/i, 'closed'],
   [/connection (is )?(closed|disconnected)|database (is )?closed/i, 'closed'],

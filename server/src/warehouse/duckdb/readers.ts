@@ -4,13 +4,14 @@ import type { QueryOptions, Row, Statement } from '../contract.ts';
 import { duckdbError } from './errors.ts';
 import { rowsOf } from './rows.ts';
 
-/** Queries that run at the same time; further ones wait in order. */
-const RUNNING_MAX = 2;
-/** Queries that may wait; beyond, a query fails with `unavailable`. */
-const WAITING_MAX = 64;
+/** Connections that are kept for the next query. */
+const IDLE_MAX = 4;
 
 /** Statements that a connection keeps prepared; planning takes longer than reading a rollup. */
 const PREPARED_MAX = 32;
+
+/** How often a statement that shall stop is told so, in milliseconds. */
+const INTERRUPT_MS = 10;
 
 /** A connection and its prepared statements, by their text. */
 interface Reader {
@@ -18,68 +19,92 @@ interface Reader {
   readonly prepared: Map<string, DuckDBPreparedStatement>;
 }
 
-/** Connections for queries: bounded concurrency, a fair queue, a deadline on every query. */
+type Work<T> = (reader: Reader, signal: AbortSignal) => Promise<T>;
+
+/** Connections for queries: each statement has one to itself, and is stopped there. */
 export class DuckdbReaders {
   readonly #instance: DuckDBInstance;
   readonly #idle: Reader[] = [];
-  readonly #waiting: (() => void)[] = [];
-  #running = 0;
+  readonly #running = new Set<Promise<unknown>>();
+  readonly #closing = new AbortController();
 
   constructor(instance: DuckDBInstance) {
     this.#instance = instance;
   }
 
-  async query(statement: Statement, options: QueryOptions): Promise<readonly Row[]> {
+  query(statement: Statement, options: QueryOptions): Promise<readonly Row[]> {
     const deadline = AbortSignal.timeout(options.timeoutMs);
-    const signal = options.signal === undefined ? deadline : AbortSignal.any([deadline, options.signal]);
-    await this.#enter();
-    try {
-      if (signal.aborted) throw new StoreError('timeout', 'duckdb: the query waited too long for its turn');
-      return await this.#run(statement, signal);
-    } catch (error) {
-      throw duckdbError(error);
-    } finally {
-      this.#leave();
-    }
-  }
-
-  async #run(statement: Statement, signal: AbortSignal): Promise<readonly Row[]> {
-    const reader = this.#idle.pop() ?? { connection: await this.#instance.connect(), prepared: new Map() };
-    const interrupt = () => reader.connection.interrupt();
-    signal.addEventListener('abort', interrupt, { once: true });
-    try {
+    const signals = options.signal === undefined ? [deadline] : [deadline, options.signal];
+    return this.#use(signals, async (reader, signal) => {
       const prepared = await prepare(reader, statement.sql);
+      throwIfStopped(signal);
       prepared.bind({ ...statement.params });
       return rowsOf(await prepared.runAndReadAll());
-    } finally {
-      signal.removeEventListener('abort', interrupt);
-      this.#idle.push(reader);
-    }
+    });
   }
 
-  async #enter(): Promise<void> {
-    if (this.#running >= RUNNING_MAX) {
-      if (this.#waiting.length >= WAITING_MAX) {
-        throw new StoreError('unavailable', `duckdb: ${WAITING_MAX} queries are waiting already`);
+  /** Runs a statement that may take any time, as an export does. */
+  async run(sql: string, signal?: AbortSignal): Promise<void> {
+    await this.#use(signal === undefined ? [] : [signal], ({ connection }) => connection.run(sql));
+  }
+
+  #use<T>(signals: readonly AbortSignal[], work: Work<T>): Promise<T> {
+    const running = this.#run(AbortSignal.any([this.#closing.signal, ...signals]), work);
+    this.#running.add(running);
+    const forget = () => this.#running.delete(running);
+    running.then(forget, forget);
+    return running;
+  }
+
+  async #run<T>(signal: AbortSignal, work: Work<T>): Promise<T> {
+    try {
+      throwIfStopped(signal);
+      const reader = this.#idle.pop() ?? { connection: await this.#instance.connect(), prepared: new Map() };
+      const settled = interruptWhen(signal, reader.connection);
+      try {
+        throwIfStopped(signal);
+        return await work(reader, signal);
+      } finally {
+        settled();
+        this.#putBack(reader);
       }
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    } else {
-      this.#running += 1;
+    } catch (error) {
+      throw duckdbError(error);
     }
   }
 
-  #leave(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#running -= 1;
-    else next();
+  #putBack(reader: Reader): void {
+    if (this.#idle.length < IDLE_MAX && !this.#closing.signal.aborted) this.#idle.push(reader);
+    else closeReader(reader);
   }
 
-  close(): void {
-    for (const { connection, prepared } of this.#idle.splice(0)) {
-      for (const statement of prepared.values()) statement.destroySync();
-      connection.closeSync();
-    }
+  /** Stops the statements that run, and closes their connections. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await Promise.allSettled(this.#running);
+    for (const reader of this.#idle.splice(0)) closeReader(reader);
   }
+}
+
+/**
+ * Interrupts what the connection runs once the signal fires, and again until it has settled: DuckDB forgets an
+ * interrupt that comes before a statement begins. Call what is returned when the statement has settled.
+ */
+function interruptWhen(signal: AbortSignal, connection: DuckDBConnection): () => void {
+  let again: NodeJS.Timeout | undefined;
+  const interrupt = () => {
+    connection.interrupt();
+    again = setInterval(() => connection.interrupt(), INTERRUPT_MS);
+  };
+  signal.addEventListener('abort', interrupt, { once: true });
+  return () => {
+    signal.removeEventListener('abort', interrupt);
+    clearInterval(again);
+  };
+}
+
+function throwIfStopped(signal: AbortSignal): void {
+  if (signal.aborted) throw new StoreError('timeout', 'duckdb: the query was stopped before it began');
 }
 
 async function prepare({ connection, prepared }: Reader, sql: string): Promise<DuckDBPreparedStatement> {
@@ -93,4 +118,9 @@ async function prepare({ connection, prepared }: Reader, sql: string): Promise<D
   const made = await connection.prepare(sql);
   prepared.set(sql, made);
   return made;
+}
+
+function closeReader({ connection, prepared }: Reader): void {
+  for (const statement of prepared.values()) statement.destroySync();
+  connection.closeSync();
 }

@@ -4,5 +4,5 @@ export const duckdbSupports: WarehouseSupports = {
   insert: true,
   backup: true,
   exportFormats: ['ndjson', 'csv', 'parquet'],
-  exportByDay: true,
+  exportInSlices: true,
 };

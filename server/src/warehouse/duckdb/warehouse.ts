@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { constants, copyFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
@@ -17,11 +18,13 @@ import type {
 import { duckdbDialect } from './dialect.ts';
 import { duckdbError } from './errors.ts';
 import { exportSql } from './export.ts';
+import { clearExports, prepareExport } from './exports-directory.ts';
 import { DuckdbInsert } from './insert.ts';
 import { migrate } from './migrate.ts';
 import { DuckdbReaders } from './readers.ts';
-import { rollupQueries } from './rollups.ts';
+import { rollupQueries, timezoneLiteral } from './rollups.ts';
 import { duckdbSupports } from './supports.ts';
+import { dayStartsSql } from './timezones.ts';
 
 /** The file's name in the data directory. DuckDB keeps `daybook.duckdb.wal` beside it. */
 export const DUCKDB_FILE = 'daybook.duckdb';
@@ -81,6 +84,7 @@ export class DuckdbWarehouse implements Warehouse {
       });
       const connection = await instance.connect();
       const writer = wrapConnection?.(connection) ?? connection;
+      clearExports(directory);
       await migrate(writer);
       const insert = new DuckdbInsert(writer, directory, timezone);
       this.#opened = { instance, writer, insert, readers: new DuckdbReaders(instance) };
@@ -94,10 +98,18 @@ export class DuckdbWarehouse implements Warehouse {
   /** What the file was made with; where that is another now, what depends on it is made anew. */
   async #keepSettings(writer: DuckDBConnection): Promise<void> {
     const reader = await writer.runAndReadAll(HASH_PROBE);
-    await this.#keepSetting(writer, 'timezone', this.#options.timezone, () => this.#rebuild(writer));
+    await this.#keepSetting(writer, 'timezone', await this.#dayStarts(writer), () => this.#rebuild(writer));
     await this.#keepSetting(writer, 'event_hash', String(reader.getRows()[0]![0]), async () => {
       await writer.run('UPDATE events SET event_hash = hash(event_id)');
     });
+  }
+
+  /** The timezone and, because its rules change, when its days begin. */
+  async #dayStarts(writer: DuckDBConnection): Promise<string> {
+    const { timezone } = this.#options;
+    if (timezone === 'UTC') return timezone;
+    const reader = await writer.runAndReadAll(dayStartsSql(timezoneLiteral(timezone)));
+    return `${timezone} ${String(reader.getRows()[0]![0])}`;
   }
 
   async #keepSetting(
@@ -171,14 +183,15 @@ export class DuckdbWarehouse implements Warehouse {
     });
   }
 
-  async exportTo(slice: ExportSlice): Promise<void> {
-    const connection = await this.#use().instance.connect();
+  async exportTo(slice: ExportSlice, { signal }: Pick<QueryOptions, 'signal'> = {}): Promise<void> {
+    const { directory, timezone } = this.#options;
+    const { readers } = this.#use();
+    prepareExport(directory, slice.path);
     try {
-      await connection.run(exportSql(slice, this.#options.timezone));
+      await readers.run(exportSql(slice, timezone), signal);
     } catch (error) {
-      throw duckdbError(error);
-    } finally {
-      connection.closeSync();
+      rmSync(slice.path, { force: true });
+      throw error;
     }
   }
 
@@ -187,7 +200,7 @@ export class DuckdbWarehouse implements Warehouse {
     this.#opened = undefined;
     if (opened === undefined) return;
     await this.#turn.catch(() => undefined);
-    opened.readers.close();
+    await opened.readers.close();
     await opened.writer.run('CHECKPOINT').catch(() => undefined);
     opened.writer.closeSync();
     opened.instance.closeSync();
