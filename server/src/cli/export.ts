@@ -1,10 +1,19 @@
-import { chmodSync, createReadStream, createWriteStream, mkdtempSync, rmSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  createReadStream,
+  createWriteStream,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Config } from '../config.ts';
 import type { ExportSlice } from '../warehouse/contract.ts';
+import { EXPORTS_DIRECTORY } from '../warehouse/duckdb/confine.ts';
 import { EXPORT_COLUMNS } from '../warehouse/duckdb/export.ts';
 import { supportsOf } from '../drivers.ts';
 import { reach, type Reach } from './reach.ts';
@@ -25,13 +34,11 @@ export interface ExportOptions {
  */
 export async function exportEvents(config: Config, options: ExportOptions): Promise<number> {
   checkOptions(options);
-  const { format, output } = options;
+  const { output } = options;
   const mode = output === undefined ? undefined : modeOf(output, options.umask);
   await reach(config, async (data) => {
     await data.drain();
-    if (format === 'parquet' || (output !== undefined && !supportsOf(config).exportByDay))
-      await data.exportTo({ ...range(options), format, path: resolve(output!) });
-    else await exportSlices(config, data, options);
+    await exportSlices(config, data, options);
   });
   if (mode !== undefined) chmodSync(output!, mode);
   return 0;
@@ -65,8 +72,9 @@ function range({ from, to }: ExportOptions): Range {
 }
 
 async function exportSlices(config: Config, data: Reach, options: ExportOptions): Promise<void> {
-  const directory = mkdtempSync(join(config.journal ? config.dataDirectory : tmpdir(), 'export-'));
-  const parts = supportsOf(config).exportByDay ? await daysWithEvents(data, options) : [range(options)];
+  const directory = sliceDirectory(config);
+  const byDay = supportsOf(config).exportByDay && options.format !== 'parquet';
+  const parts = byDay ? await daysWithEvents(data, options) : [range(options)];
   const toFile = options.output !== undefined;
   const target: Writable = toFile ? createWriteStream(options.output) : process.stdout;
   try {
@@ -77,6 +85,13 @@ async function exportSlices(config: Config, data: Reach, options: ExportOptions)
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** DuckDB writes nowhere else in the data directory, nor outside of it. */
+function sliceDirectory({ journal, dataDirectory }: Config): string {
+  const parent = journal ? join(dataDirectory, EXPORTS_DIRECTORY) : tmpdir();
+  mkdirSync(parent, { recursive: true });
+  return mkdtempSync(join(parent, 'export-'));
 }
 
 type Range = Pick<ExportSlice, 'from' | 'to'>;

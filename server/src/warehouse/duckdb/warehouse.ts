@@ -14,6 +14,8 @@ import type {
   Statement,
   Warehouse,
 } from '../contract.ts';
+import { checkCatalogue } from './catalogue.ts';
+import { CLOSED_OPTIONS, confine, refuseLinks, SPILL_DIRECTORY } from './confine.ts';
 import { duckdbDialect } from './dialect.ts';
 import { duckdbError } from './errors.ts';
 import { exportSql } from './export.ts';
@@ -52,7 +54,7 @@ interface Opened {
 }
 
 /**
- * DuckDB in one file. Must live on one thread of one process: every insert and query comes through here.
+ * DuckDB in one file, which it reaches alone (`confine.ts`), holding our own tables alone (`catalogue.ts`). Must live on one thread of one process: every insert and query comes through here.
  * Rows, rollups and position are written in one transaction.
  */
 export class DuckdbWarehouse implements Warehouse {
@@ -69,26 +71,36 @@ export class DuckdbWarehouse implements Warehouse {
   }
 
   async open(): Promise<void> {
-    const { directory, timezone, memoryBytesMax, threads, wrapConnection } = this.#options;
+    const { directory, timezone, wrapConnection } = this.#options;
+    let instance: DuckDBInstance | undefined;
     try {
-      const instance = await DuckDBInstance.create(join(directory, DUCKDB_FILE), {
-        threads: String(threads),
-        memory_limit: `${Math.floor(memoryBytesMax / 1_024)}KiB`,
-        checkpoint_threshold: `${WAL_BYTES_MAX}B`,
-        temp_directory: join(directory, 'spill'),
-        autoinstall_known_extensions: 'false',
-        autoload_known_extensions: 'false',
-      });
+      instance = await this.#instance();
       const connection = await instance.connect();
+      await confine(connection, directory);
+      await checkCatalogue(connection);
       const writer = wrapConnection?.(connection) ?? connection;
       await migrate(writer);
       const insert = new DuckdbInsert(writer, directory, timezone);
       this.#opened = { instance, writer, insert, readers: new DuckdbReaders(instance) };
       await this.#keepSettings(writer);
     } catch (error) {
+      if (this.#opened === undefined) instance?.closeSync();
       await this.close();
       throw duckdbError(error);
     }
+  }
+
+  #instance(): Promise<DuckDBInstance> {
+    const { directory, memoryBytesMax, threads } = this.#options;
+    const path = join(directory, DUCKDB_FILE);
+    refuseLinks(path);
+    return DuckDBInstance.create(path, {
+      threads: String(threads),
+      memory_limit: `${Math.floor(memoryBytesMax / 1_024)}KiB`,
+      checkpoint_threshold: `${WAL_BYTES_MAX}B`,
+      temp_directory: join(directory, SPILL_DIRECTORY),
+      ...CLOSED_OPTIONS,
+    });
   }
 
   /** What the file was made with; where that is another now, what depends on it is made anew. */
