@@ -1,7 +1,7 @@
 import { randomFillSync } from 'node:crypto';
 import { DEFAULT_PROJECT, Keys } from './access/keys.ts';
 import type { Config } from './config.ts';
-import { makeDataDirectory } from './control/data-directory.ts';
+import { makeDataDirectory, opennessOf } from './control/data-directory.ts';
 import { alreadyRunning, AlreadyRunningError, ControlServer } from './control/server.ts';
 import { EngineThread } from './delivery/engine-thread.ts';
 import { dialectOf, engineOptions, transportOptions } from './drivers.ts';
@@ -114,6 +114,8 @@ function heldDirectory(parts: Parts, engine: EngineThread): Held {
   return {
     take: async () => {
       makeDataDirectory(dataDirectory);
+      const open = opennessOf(dataDirectory);
+      if (open !== undefined) parts.log.warn({ help: open.help }, open.text);
       await control.listen();
     },
     leave: () => control.close(),

@@ -48,6 +48,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   control: [],
   'google.ts': [],
   'node-version.ts': [],
+  'printable.ts': [],
   'drivers.ts': ['config.ts', 'warehouse'],
   'config.ts': ['config-values.ts'],
   'config-values.ts': [],
