@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
-import { resolve } from 'node:path';
+import { resolve as resolvePath } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, request } from 'node:http';
@@ -39,7 +39,7 @@ export function startProduct(
 
 /** The product as another clone has built it. */
 export function startBuild(clone: string, directory: string, env: Record<string, string>): Promise<Server> {
-  const main = resolve(clone, 'server/dist/main.js');
+  const main = resolvePath(clone, 'server/dist/main.js');
   return start(main, { DAYBOOK_DATA_DIR: directory, DAYBOOK_LOG_LEVEL: 'error', ...env }, '/analytics/daily');
 }
 

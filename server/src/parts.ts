@@ -1,7 +1,7 @@
 import { randomFillSync } from 'node:crypto';
 import { DEFAULT_PROJECT, Keys } from './access/keys.ts';
 import type { Config } from './config.ts';
-import { makeDataDirectory } from './control/data-directory.ts';
+import { makeDataDirectory, opennessOf } from './control/data-directory.ts';
 import { DirectoryInUseError, DirectoryLock, inUseText } from './control/directory-lock.ts';
 import { ControlServer } from './control/server.ts';
 import { EngineThread } from './delivery/engine-thread.ts';
@@ -131,6 +131,8 @@ function dataDirectory(parts: Parts, engine: EngineThread): DataDirectory {
   return {
     acquire: async () => {
       makeDataDirectory(path);
+      const open = opennessOf(path);
+      if (open !== undefined) parts.log.warn({ help: open.help }, open.text);
       lock = await DirectoryLock.acquire(path);
       await control.listen();
     },

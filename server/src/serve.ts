@@ -3,6 +3,7 @@ import { ConfigError, EX_CONFIG, readConfig } from './config.ts';
 import { DirectoryError, PRIVATE_UMASK } from './control/data-directory.ts';
 import { DirectoryInUseError } from './control/directory-lock.ts';
 import { greeting } from './greeting.ts';
+import { printableLines } from './printable.ts';
 
 /** Serves until SIGTERM or SIGINT; the exit code says how it ended. */
 export async function serve(env: NodeJS.ProcessEnv = process.env): Promise<void> {
@@ -33,7 +34,7 @@ export function explainStart(error: unknown): number {
   const { message, stack, name } = error instanceof Error ? error : new Error(String(error));
   if (error instanceof DirectoryError) return explainStart(new ConfigError([`DAYBOOK_DATA_DIR: ${message}`]));
   const text = EXPECTED.includes(name) ? message : (stack ?? message);
-  process.stderr.write(`daybook: ${text}\n`);
+  process.stderr.write(`daybook: ${printableLines(text)}\n`);
   return error instanceof ConfigError ? EX_CONFIG : 1;
 }
 

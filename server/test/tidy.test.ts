@@ -53,6 +53,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   control: ['event'],
   'google.ts': [],
   'node-version.ts': [],
+  'printable.ts': [],
   'drivers.ts': ['config.ts', 'warehouse'],
   'config.ts': ['config-values.ts'],
   'config-values.ts': [],

@@ -1,6 +1,7 @@
 import { DEFAULT_PROJECT } from '../access/keys.ts';
 import type { Config } from '../config.ts';
 import { dialectOf } from '../drivers.ts';
+import { printableJson } from '../printable.ts';
 import { deadLettersReport } from '../reports/dead-letters.ts';
 import { reach } from './reach.ts';
 
@@ -17,6 +18,6 @@ export async function deadLetters(config: Config, limit: number): Promise<number
       limit,
     ),
   );
-  for (const letter of letters) process.stdout.write(`${JSON.stringify(letter)}\n`);
+  for (const letter of letters) process.stdout.write(`${printableJson(letter)}\n`);
   return 0;
 }

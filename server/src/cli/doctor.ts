@@ -2,19 +2,22 @@ import { accessSync, constants, existsSync, readdirSync, statfsSync, statSync } 
 import { join } from 'node:path';
 import { ConfigError, EX_CONFIG, readConfig, type Config } from '../config.ts';
 import { DirectoryInUseError, serverOrLock } from '../control/directory-lock.ts';
+import { opennessOf } from '../control/data-directory.ts';
 import { Engine, type EngineStats } from '../delivery/engine.ts';
 import { VERSION } from '../http/version.ts';
 import { engineOptions } from '../drivers.ts';
 import { NODE_MAJOR_MIN } from '../node-version.ts';
+import { printable } from '../printable.ts';
 import { JOURNAL_DIRECTORY, SET_ASIDE } from '../transport/journal/segments.ts';
 import { makePubsubClient } from '../transport/pubsub/client.ts';
 import type { Row, Statement } from '../warehouse/contract.ts';
 import { DUCKDB_FILE } from '../warehouse/duckdb/warehouse.ts';
 import { checkTimezones } from './doctor-timezones.ts';
 
-/** What a check found: good or not, and then what to do. */
+/** What a check found: good or not, and then what to do. A warning is told and fails nothing. */
 interface Finding {
   readonly good: boolean;
+  readonly warning?: true;
   readonly text: string;
   readonly help?: string;
 }
@@ -34,9 +37,13 @@ export async function doctor(env: NodeJS.ProcessEnv): Promise<number> {
   return findings.every(({ good }) => good) ? 0 : 1;
 }
 
-function print({ good, text, help }: Finding): void {
-  process.stdout.write(`${good ? '✓' : '✗'} ${text}\n`);
-  if (!good && help !== undefined) process.stdout.write(`  → ${help}\n`);
+/** Characters of one finding; it may quote what a store or a server says. */
+const TEXT_MAX = 2_000;
+
+function print({ good, warning, text, help }: Finding): void {
+  const sign = warning === true ? '!' : good ? '✓' : '✗';
+  process.stdout.write(`${sign} ${printable(text, TEXT_MAX)}\n`);
+  if ((!good || warning === true) && help !== undefined) process.stdout.write(`  → ${help}\n`);
 }
 
 function configOf(env: NodeJS.ProcessEnv): Config | undefined {
@@ -71,7 +78,12 @@ function checkDirectory({ dataDirectory, journal }: Config): Finding[] {
       { good: false, text: `${dataDirectory} cannot be written`, help: 'give this user the rights to it' },
     ];
   }
-  return [{ good: true, text: `${dataDirectory} can be written` }, ...checkAside(dataDirectory)];
+  const open = opennessOf(dataDirectory);
+  return [
+    { good: true, text: `${dataDirectory} can be written` },
+    ...(open === undefined ? [] : [{ good: true, warning: true as const, ...open }]),
+    ...checkAside(dataDirectory),
+  ];
 }
 
 function checkAside(dataDirectory: string): Finding[] {

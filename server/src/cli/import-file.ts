@@ -1,10 +1,10 @@
 import { createReadStream, statSync } from 'node:fs';
-import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createZstdDecompress } from 'node:zlib';
 import { parse } from 'csv-parse';
 import { parseJson } from '../event/strict-json.ts';
 import { fromCsvCell } from '../warehouse/csv-cell.ts';
+import { fileLines, LINE_BYTES_MAX, utf8Only } from './file-lines.ts';
 
 /** One event of a file. */
 export interface FileRecord {
@@ -14,6 +14,8 @@ export interface FileRecord {
   readonly text: string;
   /** Parsed; undefined where the text is no JSON. */
   readonly value: unknown;
+  /** Why it cannot be sent at all; its text is empty then. */
+  readonly fault?: string;
   /** Bytes of the file read so far. */
   readonly bytesRead: number;
 }
@@ -48,19 +50,41 @@ export async function* readRecords(file: string): AsyncGenerator<FileRecord> {
 
 type Parsed = Omit<FileRecord, 'bytesRead'>;
 
+/** Nothing but what JSON calls white space. */
+const BLANK = /^[ \t\r]*$/;
+
 async function* ndjsonRecords(stream: Readable): AsyncGenerator<Parsed> {
   let line = 0;
-  for await (const text of createInterface({ input: stream, crlfDelay: Infinity })) {
+  for await (const read of fileLines(stream as AsyncIterable<Buffer>)) {
     line += 1;
-    if (text.trim() === '') continue;
-    const value = withoutNulls(parseOrUndefined(text));
-    yield { line, text: value === undefined ? text : JSON.stringify(value), value };
+    if ('fault' in read) yield { line, text: '', value: undefined, fault: read.fault };
+    else if (!BLANK.test(read.text)) yield { line, ...ndjsonEvent(read.text) };
   }
 }
 
+/** The text stays as it is, so that every number and string does; but for fields of null, which other tools write where there is nothing. */
+function ndjsonEvent(text: string): Pick<Parsed, 'text' | 'value'> {
+  const value = parseOrUndefined(text);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return { text, value };
+  const fields = Object.entries(value);
+  const present = fields.filter(([, field]) => field !== null);
+  if (present.length === fields.length) return { text, value };
+  const event = Object.fromEntries(present);
+  return { text: JSON.stringify(event), value: event };
+}
+
 async function* csvRecords(stream: Readable): AsyncGenerator<Parsed> {
-  const parser = stream.pipe(parse({ columns: true, info: true, bom: true, skip_empty_lines: true }));
-  stream.once('error', (error) => parser.destroy(error));
+  const bytes = Readable.from(utf8Only(stream as AsyncIterable<Buffer>));
+  const parser = bytes.pipe(
+    parse({
+      columns: checkColumns,
+      info: true,
+      bom: true,
+      skip_empty_lines: true,
+      max_record_size: LINE_BYTES_MAX,
+    }),
+  );
+  bytes.once('error', (error) => parser.destroy(error));
   for await (const { record, info } of parser as AsyncIterable<{
     record: Record<string, string>;
     info: { lines: number };
@@ -68,6 +92,16 @@ async function* csvRecords(stream: Readable): AsyncGenerator<Parsed> {
     const value = csvEvent(record);
     yield { line: info.lines, text: JSON.stringify(value), value };
   }
+}
+
+/** @throws Error where two columns have one name: only one of them could be stored */
+function checkColumns(columns: readonly string[]): string[] {
+  const twice = columns.filter((name, index) => columns.indexOf(name) < index);
+  if (twice.length > 0) {
+    const names = [...new Set(twice)].map((name) => `"${name}"`).join(', ');
+    throw new Error(`several columns are named ${names}: each name may stand in the first line once`);
+  }
+  return [...columns];
 }
 
 /** A CSV record as an event: empty cells are absent, times are numbers, properties are JSON, a type is not needed. */
@@ -91,10 +125,4 @@ function parseOrUndefined(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-/** Drops the event's fields that are null: exports of other tools write absent values so. */
-function withoutNulls(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
-  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== null));
 }

@@ -5,6 +5,7 @@ import { createApp } from '../app.ts';
 import { createLogger } from '../telemetry/log.ts';
 import { fileSize, readRecords, STDIN, type FileRecord } from './import-file.ts';
 import { ImportProgress, NO_NOTES, recordsDigest, type ImportNotes } from './import-progress.ts';
+import { printable } from '../printable.ts';
 import { Progress } from './progress.ts';
 import { reach } from './reach.ts';
 import { sendBatch, type SendResult, type Target } from './send.ts';
@@ -79,7 +80,7 @@ function naming(file: string, error: unknown): Error {
 }
 
 function shownName(file: string): string {
-  return file === STDIN ? 'standard input' : file;
+  return file === STDIN ? 'standard input' : printable(file, Infinity);
 }
 
 interface FileResult {
@@ -112,9 +113,14 @@ class FileImport {
     let count = 0;
     for await (const record of readRecords(this.#file)) {
       count += 1;
+      const line = count > skip && record.fault === undefined ? withEventId(record, count) : '';
+      const bytes = Buffer.byteLength(line) + 1;
+      if (this.#bytes + bytes > BATCH_BYTES) await this.#flush(count - 1);
       this.#digest.add(record.text);
       if (count <= skip) continue;
-      await this.#add(record, count);
+      if (record.fault !== undefined) this.#reject(record.line, record.fault);
+      else this.#add(record, { line, bytes });
+      if (this.#lines.length >= BATCH_EVENTS) await this.#flush(count);
       progress.update(record.bytesRead, `${this.#accepted} events`);
     }
     await this.#flush(count);
@@ -122,12 +128,10 @@ class FileImport {
     return { accepted: this.#accepted, rejected: this.#rejected, skipped: Math.min(skip, count) };
   }
 
-  async #add(record: FileRecord, count: number): Promise<void> {
-    const line = withEventId(record, count);
+  #add(record: FileRecord, { line, bytes }: { readonly line: string; readonly bytes: number }): void {
     this.#batch.push(record);
     this.#lines.push(line);
-    this.#bytes += line.length;
-    if (this.#lines.length >= BATCH_EVENTS || this.#bytes >= BATCH_BYTES) await this.#flush(count);
+    this.#bytes += bytes;
   }
 
   /** Sends what is gathered, then notes how far the file is done. */
@@ -145,21 +149,27 @@ class FileImport {
 
   #report(result: SendResult): void {
     for (const { index, errors } of result.rejected) {
-      this.#rejected += 1;
-      if (this.#rejected > SHOWN_MAX) continue;
       const reasons = errors.map(({ pointer, detail }) => `${pointer.slice(1)} ${detail}`.trim()).join('; ');
-      process.stderr.write(`${shownName(this.#file)}:${this.#batch[index]?.line ?? '?'}: ${reasons}\n`);
+      this.#reject(this.#batch[index]?.line, reasons);
     }
     this.#rejected += result.rejected_total - result.rejected.length;
+  }
+
+  #reject(line: number | undefined, reason: string): void {
+    this.#rejected += 1;
+    if (this.#rejected > SHOWN_MAX) return;
+    process.stderr.write(`${shownName(this.#file)}:${line ?? '?'}: ${printable(reason)}\n`);
   }
 }
 
 /**
  * A record's line. An event without an id gets one made of its place and text, so that the same file gives the same
- * ids each time and a file that grew repeats those it had.
+ * ids each time and a file that grew repeats those it had. All else of the text stays as it is.
  */
 function withEventId({ text, value }: FileRecord, count: number): string {
   if (typeof value !== 'object' || value === null || Array.isArray(value) || 'event_id' in value) return text;
   const digest = createHash('sha256').update(`${count}:${text}`).digest('hex');
-  return JSON.stringify({ ...value, event_id: `import-${digest.slice(0, 32)}` });
+  const fields = text.slice(0, text.lastIndexOf('}'));
+  const comma = Object.keys(value).length === 0 ? '' : ',';
+  return `${fields}${comma}"event_id":"import-${digest.slice(0, 32)}"}`;
 }

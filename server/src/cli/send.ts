@@ -1,8 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseJson } from '../event/strict-json.ts';
+import { printable } from '../printable.ts';
 
 /** Tries for one batch while the server says that it cannot take it right now. */
 const TRIES_MAX = 60;
+
+/** The longest wait between two of them, in seconds, whatever the server asks for. */
+const RETRY_AFTER_MAX = 60;
 
 export interface Target {
   readonly url: string;
@@ -33,17 +37,43 @@ export async function sendBatch({ url, key }: Target, lines: readonly string[]):
       },
       body: lines.join('\n'),
     });
-    const body = parseJson(await response.text()) as Partial<SendResult> & { code?: string; detail?: string };
-    if (response.ok || body.code === 'invalid-batch') {
+    const body = await readAnswer(response);
+    if ((response.ok && Number.isInteger(body.accepted)) || body.code === 'invalid-batch') {
       return {
         accepted: body.accepted ?? 0,
         rejected: body.rejected ?? [],
         rejected_total: body.rejected_total ?? 0,
       };
     }
-    const retryAfter = Number(response.headers.get('retry-after'));
+    const retryAfter = Math.min(Number(response.headers.get('retry-after')), RETRY_AFTER_MAX);
     if (!(retryAfter > 0) || attempt === TRIES_MAX)
-      throw new Error(`${url}: ${response.status} ${body.detail ?? ''}`);
+      throw new Error(
+        `${url}: ${response.status} ${printable(typeof body.detail === 'string' ? body.detail : '')}`,
+      );
     await sleep(retryAfter * 1_000);
   }
 }
+
+/** The longest answer that is read: that to a batch names at most a hundred events. */
+const ANSWER_BYTES_MAX = 4 * 1_024 * 1_024;
+
+/** Any server may stand at the address, or a proxy before it: an answer that is none of ours is one without a detail. */
+async function readAnswer(
+  response: Response,
+): Promise<Partial<SendResult> & { readonly code?: unknown; readonly detail?: unknown }> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of response.body ?? []) {
+    bytes += chunk.length;
+    if (bytes > ANSWER_BYTES_MAX) return NO_ANSWER;
+    chunks.push(chunk);
+  }
+  try {
+    const body: unknown = parseJson(Buffer.concat(chunks).toString('utf8'));
+    return typeof body === 'object' && body !== null ? body : NO_ANSWER;
+  } catch {
+    return NO_ANSWER;
+  }
+}
+
+const NO_ANSWER = { detail: 'the answer is not one of Daybook' };

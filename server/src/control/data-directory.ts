@@ -33,6 +33,29 @@ export function makeDataDirectory(path: string): void {
   }
 }
 
+/** Bits of a mode: what others may do, what the group may do, and that the group was given to it on purpose. */
+const OTHERS = 0o007;
+const GROUP = 0o070;
+const SET_GROUP_ID = 0o2000;
+
+/**
+ * Says that more users than its owner can enter a data directory that was there before, and what to do; undefined where
+ * none can. It is told and not refused: who makes volumes for containers chooses their modes. A group that comes with the
+ * set-group-ID bit, as Kubernetes sets it for an fsGroup, is one made for this server.
+ */
+export function opennessOf(path: string): { readonly text: string; readonly help: string } | undefined {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return undefined;
+  const mode = stat.mode & 0o7777;
+  const group = (mode & SET_GROUP_ID) === 0 ? mode & GROUP : 0;
+  if ((mode & OTHERS) === 0 && group === 0) return undefined;
+  const who = (mode & OTHERS) === 0 ? 'its group' : 'other users';
+  return {
+    text: `${path} lets ${who} in (mode ${mode.toString(8)})`,
+    help: `chmod 700 '${path.replaceAll("'", `'\\''`)}'`,
+  };
+}
+
 function makeWithParents(path: string): void {
   if (exists(path)) return;
   makeWithParents(dirname(path));

@@ -1,9 +1,11 @@
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   appendFileSync,
   chmodSync,
+  cpSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -11,11 +13,12 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { control, killServers, startServer } from './server-process.ts';
 
 /* The commands of the built `daybook`, each as a process of its own, with and without a running server. */
@@ -54,6 +57,59 @@ function daybook(
   });
 }
 
+/** Who may do nothing, where root runs the tests: root itself may do everything. */
+const NOBODY = { uid: 65_534, gid: 65_534 };
+
+/**
+ * Runs the command as another user, from where that user can read it: the clone may lie in root's home, where nobody else
+ * can look. Then it is a copy of what was built, with the packages that it needs and the Node that runs it.
+ */
+function asNobody(args: readonly string[], directory = data): Promise<Ended> {
+  const { node, command } = (readable ??= canRead(NOBODY)
+    ? { node: process.execPath, command: COMMAND }
+    : copyOfProgram());
+  return new Promise((done) => {
+    const options = { cwd: '/', env: { PORT: '0', DAYBOOK_DATA_DIR: directory }, ...NOBODY };
+    execFile(node, [command, ...args], options, (error, out, err) =>
+      done({ code: error === null ? 0 : Number(error.code), out, err }),
+    );
+  });
+}
+
+interface Program {
+  readonly node: string;
+  readonly command: string;
+}
+let readable: Program | undefined;
+let copied: string | undefined;
+afterAll(() => {
+  if (copied !== undefined) rmSync(copied, { recursive: true, force: true });
+});
+
+function canRead(user: typeof NOBODY): boolean {
+  return spawnSync(process.execPath, [COMMAND, '--version'], { cwd: '/', ...user }).status === 0;
+}
+
+function copyOfProgram(): Program {
+  copied = mkdtempSync(join(tmpdir(), 'daybook-program-'));
+  const clone = join(import.meta.dirname, '../../..');
+  const server = join(copied, 'server');
+  // Packages that only build and test are left out; they are most of the bytes.
+  const left =
+    /\/node_modules\/(node|typescript|prettier|ox[a-z]+|lightningcss[a-z-]*|@(typescript|ox[a-z-]+|rolldown))$/;
+  const copy = (from: string, to: string) =>
+    cpSync(from, to, { recursive: true, verbatimSymlinks: true, filter: (path) => !left.test(path) });
+  copy(join(clone, 'node_modules'), join(copied, 'node_modules'));
+  copy(join(clone, 'server/dist'), join(server, 'dist'));
+  for (const file of ['package.json', 'node_modules'])
+    if (existsSync(join(clone, 'server', file))) copy(join(clone, 'server', file), join(server, file));
+  const node = join(copied, 'node');
+  cpSync(process.execPath, node, { dereference: true });
+  execFileSync('chmod', ['-R', 'u=rwX,go=rX', copied]);
+  chmodSync(node, 0o755);
+  return { node, command: join(server, 'dist/cli/daybook.js') };
+}
+
 const DAY = 86_400;
 const START = Date.UTC(2026, 0, 1) / 1_000;
 
@@ -69,6 +125,26 @@ function events(count: number) {
     ...(n % 2 === 0 ? { event_id: `given-${n}` } : {}),
     ...(n % 5 === 0 ? { properties: { plan: 'größe', nested: { n } } } : {}),
   }));
+}
+
+/** Events that hold every code point but NUL and the surrogates, in a name, in keys and in values of properties. */
+function unicodeEvents() {
+  const points: string[] = [];
+  for (let point = 1; point <= 0x10ffff; point += 1)
+    if (point < 0xd800 || point > 0xdfff) points.push(String.fromCodePoint(point));
+  const size = 95;
+  return Array.from({ length: Math.ceil(points.length / size) }, (_, n) => {
+    const text = points.slice(n * size, (n + 1) * size).join('');
+    return {
+      type: 'event' as const,
+      event_id: `e-${n}`,
+      event_name: text,
+      user_id: 'u',
+      session_id: 's',
+      event_time: START + n,
+      properties: { [`k${text}`]: text },
+    };
+  });
 }
 
 const ndjson = (rows: readonly object[]) => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
@@ -199,6 +275,97 @@ describe('import', () => {
     expect((await daybook(['export'])).out.trim().split('\n')).toHaveLength(20);
   });
 
+  it('regression: prints nothing that a terminal would obey, wherever it comes from', async () => {
+    const evil = '\u001b]0;owned\u0007\u001b[2J\u009b31m\u202egnp';
+    const [first, second] = events(2);
+    const bad = [
+      { ...first!, type: evil },
+      { ...second!, [`x${evil}`]: 1 },
+      { ...second!, user_id: [evil] },
+    ];
+    // What JSON writes as an escape stands in the file as it is.
+    const raw = ndjson(bad).replaceAll(/\\u([0-9a-f]{4})/g, (_, hex: string) =>
+      Number.parseInt(hex, 16) < 0x20 ? `\\u${hex}` : String.fromCodePoint(Number.parseInt(hex, 16)),
+    );
+    const file = write(`events\u001b[2J.ndjson`, `${raw}${evil}\n{"a${evil}\n`);
+    const csv = write('odd.csv', `event_name,a${evil},a${evil}\n1,2,3\n`);
+    const texts: string[] = [];
+    for (const path of [file, csv, `missing${evil}.ndjson`, `${evil}.txt`]) {
+      const { code, out, err } = await daybook(['import', path]);
+      expect(code).toBe(1);
+      texts.push(out, err);
+    }
+    expect(texts.join('')).toContain('owned');
+    // oxlint-disable-next-line no-control-regex -- those are what must not be there
+    expect(texts.join('')).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e]/);
+    // The warehouse, too, may have kept some of it.
+    expect((await daybook(['dead-letters'])).code).toBe(0);
+  });
+
+  it('regression: does not believe a server that is none of ours, nor print what it says as it is', async () => {
+    const answers = [
+      [200, '{}'],
+      [200, 'hello'],
+      [500, `{"detail":"\u001b[2Jgone ${'x'.repeat(10_000)}"}`],
+      [400, '<html>'],
+      [207, 'null'],
+    ] as const;
+    const file = write('events.ndjson', ndjson(events(1)));
+    for (const [status, body] of answers) {
+      const server = createHttpServer((_request, response) => response.writeHead(status).end(body)).listen(
+        0,
+        '127.0.0.1',
+      );
+      await once(server, 'listening');
+      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+      const { code, err } = await daybook(['import', '--url', url, file]);
+      server.close();
+      expect([code, err.split('\n').length], err).toEqual([1, 2]);
+      expect(err).toContain(`${status} `);
+      expect(err).not.toContain('\u001b');
+      expect(err.length).toBeLessThan(1_000);
+    }
+  });
+
+  it('regression: refuses CSV whose columns share a name, and CSV that is not UTF-8', async () => {
+    const row = `open,u,s,${START}`;
+    const twice = write('twice.csv', `event_name,user_id,session_id,event_time,user_id\n${row},v\n`);
+    expect(await daybook(['import', twice])).toMatchObject({
+      code: 1,
+      err: `daybook: ${twice}: several columns are named "user_id": each name may stand in the first line once\n`,
+    });
+    const latin = write(
+      'latin.csv',
+      Buffer.from(`event_name,user_id,session_id,event_time\ngr\u00f6\u00dfe,u,s,${START}\n`, 'latin1'),
+    );
+    expect(await daybook(['import', latin])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining(`${latin}: the file is not UTF-8`),
+    });
+  });
+
+  it('regression: names lines that are too long or not UTF-8, and sends the others as they are', async () => {
+    const [first] = events(1);
+    const number = '12345678901234567890.10';
+    const exact = `{ "properties":{"n":${number}}, ${JSON.stringify({ ...first, event_id: 'exact', properties: undefined }).slice(1)}`;
+    const file = write(
+      'odd.ndjson',
+      Buffer.concat([
+        Buffer.from(`\ufeff${exact}\r\n\u00a0\n`),
+        Buffer.from('{"event_name":"gr\u00f6\u00dfe"}\n', 'latin1'),
+        Buffer.alloc(5_000_000, 'x'),
+        Buffer.from(`\n${JSON.stringify(first)}`),
+      ]),
+    );
+    const { code, out, err } = await daybook(['import', file]);
+    expect([code, out], err).toEqual([1, expect.stringContaining('1 accepted, 4 rejected')]);
+    // It would have been rounded on its way to the server, and stored.
+    expect(err).toContain('odd.ndjson:1: properties/n numbers must lie within');
+    expect(err).toContain('odd.ndjson:3: the line is not UTF-8');
+    expect(err).toContain('odd.ndjson:4: the line has 5000000 bytes');
+    expect(err).toContain('odd.ndjson:2: ');
+  });
+
   it('says which file is missing', async () => {
     expect(await daybook(['import', 'nowhere.ndjson'])).toMatchObject({
       code: 1,
@@ -222,6 +389,34 @@ describe('export', () => {
       (await daybook(['export'], directory)).out.split('\n').toSorted();
     expect(await rows(other)).toEqual(await rows(data));
   });
+
+  it('regression: carries all of Unicode, as NDJSON and as CSV, plain and compressed', async () => {
+    const sent = unicodeEvents();
+    const first = write('all.ndjson.gz', gzipSync(ndjson(sent)));
+    const whole = { code: 0, err: '', out: expect.stringContaining(`${sent.length} accepted, 0 rejected`) };
+    expect(await daybook(['import', first])).toMatchObject(whole);
+    const stored = async (directory: string) => {
+      const file = join(root, 'stored.ndjson');
+      await daybook(['export', '--output', file], directory);
+      const found = readFileSync(file, 'utf8')
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line) as (typeof sent)[number]);
+      return found.toSorted((a, b) => a.event_time - b.event_time);
+    };
+    expect(await stored(data)).toEqual(sent);
+    for (const format of ['ndjson', 'csv']) {
+      const file = join(root, `out.${format}`);
+      expect(await daybook(['export', '--format', format, '--output', file])).toMatchObject({ code: 0 });
+      const plain = readFileSync(file);
+      const files = format === 'csv' ? [write('out.csv.zst', zstdCompressSync(plain))] : [file];
+      for (const path of files) {
+        const other = join(root, `other-${format}`);
+        expect(await daybook(['import', path], other)).toMatchObject(whole);
+        expect(await stored(other), path).toEqual(sent);
+      }
+    }
+  }, 180_000);
 
   it('writes a range of days, both included', async () => {
     await daybook(['import', write('events.ndjson', ndjson(events(100)))]);
@@ -530,14 +725,8 @@ describe('a start that cannot be', () => {
 
   it('regression: in a directory of somebody else says that the right is missing', async () => {
     chmodSync(root, 0o555);
-    // Root may write everywhere; then it is tried as the user who may nothing.
-    const other = process.getuid!() === 0 ? { uid: 65_534, gid: 65_534 } : {};
-    const env = { PATH: process.env['PATH'], PORT: '0', DAYBOOK_DATA_DIR: data };
-    const [code, err] = await new Promise<readonly [number, string]>((done) => {
-      execFile(process.execPath, [COMMAND, 'serve'], { env, ...other }, (error, _out, text) =>
-        done([Number(error?.code), text]),
-      );
-    });
+    const { code, err } =
+      process.getuid!() === 0 ? await asNobody(['serve']) : await daybook(['serve'], data, { PORT: '0' });
     chmodSync(root, 0o700);
     expect([code, err]).toEqual([
       78,
@@ -559,11 +748,7 @@ describe('a command', () => {
   it.skipIf(process.getuid!() !== 0)('regression: on the directory of another user says so', async () => {
     await daybook(['import', write('events.ndjson', ndjson(events(1)))]);
     chmodSync(root, 0o755);
-    const env = { PATH: process.env['PATH'], DAYBOOK_DATA_DIR: data };
-    const err = await new Promise<string>((done) => {
-      const options = { env, uid: 65_534, gid: 65_534 };
-      execFile(process.execPath, [COMMAND, 'export'], options, (_error, _out, text) => done(text));
-    });
+    const { err } = await asNobody(['export']);
     expect(err).toBe(`daybook: ${data} belongs to another user: call the command as that one\n`);
   });
 });
@@ -617,6 +802,31 @@ describe('files', () => {
       expect((await daybook(['export', '--output', '/dev/null'])).code).toBe(0);
     },
   );
+});
+
+describe('a data directory that was there before', () => {
+  it.each([
+    [0o700, undefined],
+    [0o2770, undefined],
+    [0o750, 'its group'],
+    [0o755, 'other users'],
+    [0o2777, 'other users'],
+  ])('regression: of mode %o is told of where it lets others in, and served', async (mode, who) => {
+    mkdirSync(data);
+    chmodSync(data, mode);
+    const server = await startServer({ directory: data });
+    const { code, out } = await daybook(['doctor']);
+    expect(code, out).toBe(0);
+    const told = `${data} lets ${who} in (mode ${mode.toString(8)})`;
+    const command = `chmod 700 '${data}'`;
+    if (who === undefined) {
+      expect(out + server.log()).not.toMatch(/lets|chmod|^!/m);
+      return;
+    }
+    expect(out).toContain(`! ${told}\n  → ${command}\n`);
+    expect(server.log()).toContain(told);
+    expect(server.log()).toContain(command);
+  });
 });
 
 describe('demo', () => {

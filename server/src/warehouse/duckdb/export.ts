@@ -1,5 +1,6 @@
 import type { ExportRange, ExportSlice, Statement } from '../contract.ts';
 import { GUARDED_TEXT } from '../csv-cell.ts';
+import { literal } from './confine.ts';
 import { dayOf } from './dialect.ts';
 import { timezoneLiteral } from './rollups.ts';
 
@@ -121,8 +122,4 @@ function onDays({ from, to }: ExportRange, timezone: string): string[] {
 
 function whereSql(conditions: readonly string[]): string {
   return conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`;
-}
-
-function literal(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
 }

@@ -1,9 +1,7 @@
 import { mkdirSync, readdirSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { StoreError } from '../../event/store-error.ts';
-
-/** Where slices of exports are written, in the data directory: DuckDB reaches nothing beyond it. */
-const EXPORTS_DIRECTORY = 'exports';
+import { EXPORTS_DIRECTORY } from './confine.ts';
 
 /** A slice that was written so long ago has lost its reader, who removes it when the export has ended, in milliseconds. */
 const ABANDONED_MS = 3_600_000;
@@ -19,10 +17,11 @@ export function clearExports(dataDirectory: string): void {
 }
 
 /**
- * Makes the directory, for its owner alone, and removes abandoned slices.
+ * Makes the directory, for its owner alone, and removes abandoned slices. Returns the path as DuckDB compares it: without
+ * links.
  * @throws StoreError `rejected` when the path is not in it
  */
-export function prepareExport(dataDirectory: string, path: string): void {
+export function prepareExport(dataDirectory: string, path: string): string {
   const directory = join(dataDirectory, EXPORTS_DIRECTORY);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   for (const name of readdirSync(directory)) {
@@ -30,9 +29,10 @@ export function prepareExport(dataDirectory: string, path: string): void {
     const { mtimeMs = Infinity } = statSync(file, { throwIfNoEntry: false }) ?? {};
     if (Date.now() - mtimeMs > ABANDONED_MS) rmSync(file, { force: true });
   }
-  const inside = realPath(dirname(path)) === realpathSync(directory) && basename(path) !== '';
-  if (!inside)
+  const real = realpathSync(directory);
+  if (realPath(dirname(path)) !== real || basename(path) === '')
     throw new StoreError('rejected', `duckdb: an export is written in ${directory}, not to ${path}`);
+  return join(real, basename(path));
 }
 
 function realPath(path: string): string | undefined {

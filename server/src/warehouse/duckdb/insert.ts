@@ -1,5 +1,4 @@
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import {
   DuckDBPendingResultState,
@@ -10,6 +9,7 @@ import {
 import type { EventLines } from '../../event/lines.ts';
 import { StoreError } from '../../event/store-error.ts';
 import type { InsertBatch, InsertResult } from '../contract.ts';
+import { globOf, literal, stagePath } from './confine.ts';
 import { rollupDeltas } from './rollups.ts';
 
 /** The columns of `events` that come from a line, with the type each is read as. */
@@ -28,9 +28,6 @@ const LINE_COLUMNS = {
   city: 'VARCHAR',
   properties: 'JSON',
 } as const;
-
-/** The batch on its way to DuckDB, whose reader of JSON files is faster than anything that goes through parameters. */
-const STAGE_FILE = 'loading.ndjson';
 
 /** Bytes handed to the file at a time, so that small chunks do not cost a system call each. */
 const STAGE_BYTES = 256 * 1_024;
@@ -53,14 +50,12 @@ const ADDED = `rowid >= ${ADDED_FROM}`;
  */
 function appendSql(path: string): string {
   const columns = Object.entries(LINE_COLUMNS).map(([name, type]) => `${name}: '${type}'`);
-  // The path is a glob pattern and a literal.
-  const file = path.replaceAll(/[[*?]/g, '[$&]').replaceAll("'", "''");
   return `
 INSERT INTO events BY NAME
 SELECT event_id, coalesce(event_id_given, true) AS event_id_given, hash(event_id) AS event_hash, project,
   make_timestamp(received_at) AS received_at, make_timestamp(event_time) AS event_time, event_name, user_id,
   session_id, page, country, region, city, properties
-FROM read_json('${file}', format = 'newline_delimited', compression = 'uncompressed', columns = {${columns.join(', ')}})`;
+FROM read_json(${literal(globOf(path))}, format = 'newline_delimited', compression = 'uncompressed', columns = {${columns.join(', ')}})`;
 }
 
 /** What rollups and the search for duplicates need of the added rows. */
@@ -92,7 +87,10 @@ const STORED = `
 DELETE FROM events WHERE ${ADDED} AND event_id_given AND (project, event_id) IN
   (SELECT (project, event_id) FROM known)`;
 
-/** Runs one batch inside a transaction that the caller opens and ends. */
+/**
+ * Runs one batch inside a transaction that the caller opens and ends. The lines go through a file: DuckDB's reader of JSON files
+ * is faster than anything that goes through parameters.
+ */
 export class DuckdbInsert {
   readonly #connection: DuckDBConnection;
   readonly #deltas: readonly string[];
@@ -102,7 +100,7 @@ export class DuckdbInsert {
   constructor(connection: DuckDBConnection, directory: string, timezone: string) {
     this.#connection = connection;
     this.#deltas = rollupDeltas(timezone);
-    this.#stagePath = join(directory, STAGE_FILE);
+    this.#stagePath = stagePath(directory);
     this.#append = appendSql(this.#stagePath);
   }
 

@@ -15,6 +15,8 @@ import type {
   Statement,
   Warehouse,
 } from '../contract.ts';
+import { checkCatalogue } from './catalogue.ts';
+import { CLOSED_OPTIONS, confine, refuseLinks, SPILL_DIRECTORY } from './confine.ts';
 import { duckdbDialect } from './dialect.ts';
 import { duckdbError } from './errors.ts';
 import { exportSql } from './export.ts';
@@ -55,7 +57,7 @@ interface Opened {
 }
 
 /**
- * DuckDB in one file. Must live on one thread of one process: every insert and query comes through here.
+ * DuckDB in one file, which it reaches alone (`confine.ts`), holding our own tables alone (`catalogue.ts`). Must live on one thread of one process: every insert and query comes through here.
  * Rows, rollups and position are written in one transaction.
  */
 export class DuckdbWarehouse implements Warehouse {
@@ -72,17 +74,13 @@ export class DuckdbWarehouse implements Warehouse {
   }
 
   async open(): Promise<void> {
-    const { directory, timezone, memoryBytesMax, threads, wrapConnection } = this.#options;
+    const { directory, timezone, wrapConnection } = this.#options;
+    let instance: DuckDBInstance | undefined;
     try {
-      const instance = await DuckDBInstance.create(join(directory, DUCKDB_FILE), {
-        threads: String(threads),
-        memory_limit: `${Math.floor(memoryBytesMax / 1_024)}KiB`,
-        checkpoint_threshold: `${WAL_BYTES_MAX}B`,
-        temp_directory: join(directory, 'spill'),
-        autoinstall_known_extensions: 'false',
-        autoload_known_extensions: 'false',
-      });
+      instance = await this.#instance();
       const connection = await instance.connect();
+      await confine(connection, directory);
+      await checkCatalogue(connection);
       const writer = wrapConnection?.(connection) ?? connection;
       clearExports(directory);
       await migrate(writer);
@@ -90,9 +88,23 @@ export class DuckdbWarehouse implements Warehouse {
       this.#opened = { instance, writer, insert, readers: new DuckdbReaders(instance) };
       await this.#keepSettings(writer);
     } catch (error) {
+      if (this.#opened === undefined) instance?.closeSync();
       await this.close();
       throw duckdbError(error);
     }
+  }
+
+  #instance(): Promise<DuckDBInstance> {
+    const { directory, memoryBytesMax, threads } = this.#options;
+    const path = join(directory, DUCKDB_FILE);
+    refuseLinks(path);
+    return DuckDBInstance.create(path, {
+      threads: String(threads),
+      memory_limit: `${Math.floor(memoryBytesMax / 1_024)}KiB`,
+      checkpoint_threshold: `${WAL_BYTES_MAX}B`,
+      temp_directory: join(directory, SPILL_DIRECTORY),
+      ...CLOSED_OPTIONS,
+    });
   }
 
   /** What the file was made with; where that is another now, what depends on it is made anew. */
@@ -186,11 +198,11 @@ export class DuckdbWarehouse implements Warehouse {
   async exportTo(slice: ExportSlice, { signal }: Pick<QueryOptions, 'signal'> = {}): Promise<void> {
     const { directory, timezone } = this.#options;
     const { readers } = this.#use();
-    prepareExport(directory, slice.path);
+    const path = prepareExport(directory, slice.path);
     try {
-      await readers.run(exportSql(slice, timezone), signal);
+      await readers.run(exportSql({ ...slice, path }, timezone), signal);
     } catch (error) {
-      rmSync(slice.path, { force: true });
+      rmSync(path, { force: true });
       throw error;
     }
   }
