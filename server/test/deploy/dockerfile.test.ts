@@ -6,7 +6,7 @@ import { readConfig } from '../../src/config.ts';
 import { dockerfile } from './parsers.ts';
 import { read, tool, withTools } from './tool.ts';
 
-const DOCKERFILE = 'deploy/docker/Dockerfile';
+const DOCKERFILE = 'Dockerfile';
 const instructions = () => dockerfile(read(DOCKERFILE));
 const all = (keyword: string) =>
   instructions()

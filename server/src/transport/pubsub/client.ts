@@ -1,8 +1,8 @@
 import { loadGoogleClient, type IamPolicy } from '../../google.ts';
 
 /*
- * What the driver uses of `@google-cloud/pubsub`, in its own terms: the package is installed only where Daybook runs on
- * Google Cloud, so its types cannot be imported. The cloud tests compile the real client against these.
+ * What the driver uses of `@google-cloud/pubsub`, in its own terms: the package is optional and the sources compile without
+ * it, so its types cannot be imported. The cloud tests compile the real client against these.
  */
 
 export interface PubsubMessage {
