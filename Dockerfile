@@ -1,5 +1,6 @@
 # One image for both modes: the embedded warehouse, and Pub/Sub with BigQuery.
-# docker build -t analytics-endpoint .
+#   docker build -t analytics-endpoint .
+#   docker run -p 3000:3000 -v daybook:/data analytics-endpoint
 
 # The tag says what the digest is; the digest is what is pulled. Dependabot moves both together.
 FROM --platform=$BUILDPLATFORM node:26.10.0-trixie-slim@sha256:ec7758ee051e457b468b32bde57b0879010b325bb9862718e9615225ce4aaae1 AS build
@@ -34,11 +35,13 @@ LABEL org.opencontainers.image.title="Daybook" \
       org.opencontainers.image.created="${CREATED}" \
       org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.base.name="docker.io/library/node:26.10.0-trixie-slim"
-# HOST makes the server ask for keys: DAYBOOK_WRITE_KEYS and DAYBOOK_READ_KEYS come from outside.
+# HOST makes the server ask for keys: DAYBOOK_WRITE_KEYS and DAYBOOK_READ_KEYS come from outside. Where they do not, the embedded
+# mode makes them at the first start and prints them once.
 ENV NODE_ENV=production \
     HOST=0.0.0.0 \
     PORT=3000 \
-    DAYBOOK_DATA_DIR=/data
+    DAYBOOK_DATA_DIR=/data \
+    DAYBOOK_MAKE_KEYS=on
 WORKDIR /app
 COPY LICENSE package.json ./
 COPY server/package.json server/

@@ -1,10 +1,12 @@
 import { accessSync, constants, existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError, EX_CONFIG, readConfig, type Config } from '../config.ts';
+import { checkCredentialsFile } from '../credentials.ts';
 import { ControlClient } from '../control/client.ts';
 import { Engine, type EngineStats } from '../delivery/engine.ts';
 import { VERSION } from '../http/version.ts';
 import { engineOptions } from '../drivers.ts';
+import { modeText } from '../greeting.ts';
 import { NODE_MAJOR_MIN } from '../node-version.ts';
 import { JOURNAL_DIRECTORY, SET_ASIDE } from '../transport/journal/segments.ts';
 import { makePubsubClient } from '../transport/pubsub/client.ts';
@@ -40,7 +42,8 @@ function print({ good, text, help }: Finding): void {
 function configOf(env: NodeJS.ProcessEnv): Config | undefined {
   try {
     const config = readConfig(env);
-    print({ good: true, text: 'the configuration is valid' });
+    checkCredentialsFile(config);
+    print({ good: true, text: `the configuration is valid: ${modeText(config)}` });
     return config;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
@@ -141,7 +144,7 @@ async function checkGoogle(config: Config): Promise<Finding[]> {
 }
 
 async function checkTopic({ google }: Config, help: string): Promise<Finding> {
-  const client = makePubsubClient(google.place.projectId);
+  const client = makePubsubClient(google.projectId);
   try {
     const [good] = await client.topic(google.topic).exists();
     return { good, text: `topic ${google.topic} ${good ? 'is there' : 'is missing'}`, help };

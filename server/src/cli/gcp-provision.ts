@@ -24,11 +24,11 @@ export interface GoogleClients {
 /** @throws Error when the configuration is not that of Google Cloud */
 export function googleClients({ warehouse, google }: Config): GoogleClients {
   if (warehouse !== 'bigquery')
-    throw new Error('set DAYBOOK_WAREHOUSE=bigquery and GOOGLE_CLOUD_PROJECT first');
-  const { place, location, bigqueryEmulator: emulator } = google;
+    throw new Error('set GOOGLE_CLOUD_PROJECT and BIGQUERY_TABLE_NAME first, or DAYBOOK_WAREHOUSE=bigquery');
+  const { projectId, location, bigqueryEmulator: emulator } = google;
   return {
-    pubsub: makePubsubClient(place.projectId),
-    bigquery: makeBigqueryClient({ projectId: place.projectId, location, emulator }),
+    pubsub: makePubsubClient(projectId),
+    bigquery: makeBigqueryClient({ projectId, location, emulator }),
   };
 }
 
@@ -36,7 +36,7 @@ export function googleClients({ warehouse, google }: Config): GoogleClients {
 export async function provision(config: Config, options: ProvisionOptions): Promise<number> {
   const clients = googleClients(config);
   try {
-    const { projectId } = config.google.place;
+    const { projectId } = config.google;
     const members = await membersOf(config, clients.bigquery, options);
     const steps = await planAll(config, clients, members);
     if (steps.length === 0) process.stdout.write(`nothing is missing in project ${projectId}\n`);
@@ -82,7 +82,7 @@ export async function planAll(
   return [
     ...(await planBigquery(bigquery, { place, location, timezone, ...rights })),
     ...(await planPubsub(pubsub, {
-      projectId: place.projectId,
+      projectId: google.projectId,
       topic,
       eventsTable: whole('table'),
       deadLettersTable: whole('dead_letters_raw'),

@@ -58,7 +58,8 @@ export interface BigqueryDataset {
 export interface BigqueryClient {
   createQueryJob(options: QueryJobOptions): Promise<[BigqueryJob, ...unknown[]]>;
   createQueryStream(options: QueryJobOptions): AsyncIterable<unknown>;
-  dataset(id: string): BigqueryDataset;
+  /** `projectId`: where it lies in another project than that of the client. */
+  dataset(id: string, options?: { readonly projectId: string }): BigqueryDataset;
   request(
     options: { readonly uri: string },
     callback: (error: Error | null, body?: unknown) => void,
@@ -72,10 +73,13 @@ export interface BigqueryClientOptions {
   readonly emulator: boolean;
 }
 
+/** Authorizes nothing: an emulator asks for no credentials, and a key file that is set is not taken to Google for a token. */
+const NOBODY = { getRequestHeaders: () => Promise.resolve(new Headers()) };
+
 /** Makes a client; it finds credentials by itself (Application Default Credentials) and honours BIGQUERY_EMULATOR_HOST. */
 export function makeBigqueryClient({ projectId, location, emulator }: BigqueryClientOptions): BigqueryClient {
   const { BigQuery } = loadGoogleClient('@google-cloud/bigquery') as {
     BigQuery: new (options: object) => BigqueryClient;
   };
-  return new BigQuery({ projectId, location, ...(emulator ? { token: 'emulator' } : {}) });
+  return new BigQuery({ projectId, location, ...(emulator ? { authClient: NOBODY } : {}) });
 }

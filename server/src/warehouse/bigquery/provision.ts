@@ -1,5 +1,5 @@
 import { grants, type Members, type ProvisionStep } from '../../google.ts';
-import type { BigqueryClient, BigqueryTable, TableMetadata } from './client.ts';
+import type { BigqueryClient, BigqueryDataset, BigqueryTable, TableMetadata } from './client.ts';
 import { DEAD_LETTER_COLUMNS, EVENT_COLUMNS, type Column } from './columns.ts';
 import { addColumns, createDeadLettersTable, createEventsTable, createView, grantOn } from './ddl.ts';
 import { tableId, tableSql, type BigqueryPlace, type BigqueryTableName } from './names.ts';
@@ -32,7 +32,7 @@ export async function planBigquery(
 
 /** Deletes the dataset with everything in it. */
 export async function removeBigquery(client: BigqueryClient, place: BigqueryPlace): Promise<void> {
-  const dataset = client.dataset(place.dataset);
+  const dataset = datasetOf(client, place);
   const [exists] = await dataset.exists();
   if (exists) await dataset.delete({ force: true });
 }
@@ -53,6 +53,10 @@ export async function projectNumber(client: BigqueryClient): Promise<string> {
   return number;
 }
 
+function datasetOf(client: BigqueryClient, { projectId, dataset }: BigqueryPlace): BigqueryDataset {
+  return client.dataset(dataset, { projectId });
+}
+
 class Plan {
   readonly steps: ProvisionStep[] = [];
   readonly #client: BigqueryClient;
@@ -65,7 +69,7 @@ class Plan {
 
   async dataset(): Promise<void> {
     const { place, location } = this.#options;
-    const dataset = this.#client.dataset(place.dataset);
+    const dataset = datasetOf(this.#client, place);
     const [exists] = await dataset.exists();
     if (exists) return;
     const what = `make dataset ${place.dataset} in ${location}`;
@@ -133,8 +137,7 @@ class Plan {
 
   async #reader(server: string): Promise<void> {
     const { place } = this.#options;
-    const [metadata] = await this.#client
-      .dataset(place.dataset)
+    const [metadata] = await datasetOf(this.#client, place)
       .getMetadata()
       .catch(() => [{ access: [] }] as const);
     const email = server.replace(/^[a-zA-Z]+:/, '');
@@ -162,7 +165,7 @@ class Plan {
 
   #table(name: BigqueryTableName): BigqueryTable {
     const { place } = this.#options;
-    return this.#client.dataset(place.dataset).table(tableId(place, name));
+    return datasetOf(this.#client, place).table(tableId(place, name));
   }
 }
 

@@ -24,6 +24,8 @@ import { verifyStatements } from './verify.ts';
 import { viewVersions } from './views.ts';
 
 export interface BigqueryWarehouseOptions {
+  /** Project that queries run in and are billed to. */
+  readonly projectId: string;
   readonly place: BigqueryPlace;
   readonly location: string;
   /** Reporting timezone, an IANA name; that of the views. */
@@ -62,9 +64,9 @@ export class BigqueryWarehouse implements Warehouse {
   }
 
   async open(): Promise<void> {
-    const { place, location, emulator, makeClient } = this.#options;
+    const { projectId, location, emulator, makeClient } = this.#options;
     try {
-      const client = makeClient?.() ?? makeBigqueryClient({ projectId: place.projectId, location, emulator });
+      const client = makeClient?.() ?? makeBigqueryClient({ projectId, location, emulator });
       await this.#checkViews(client);
       this.#client = client;
     } catch (error) {
