@@ -37,7 +37,8 @@ export async function createApp(config: Config, log: Logger = createLogger(confi
   const newId = requestIds();
   const ways = ingestWays(parts);
   const lane = laneOptions({ parts, ways, watch, newId });
-  const server = new HttpServer({ ...lane, requestTimeoutMs: config.requestTimeoutMs });
+  const { requestTimeoutMs, keepAliveMs } = config;
+  const server = new HttpServer({ ...lane, requestTimeoutMs, keepAliveMs });
   const adapter = new FastifyAdapter({
     logger: false,
     genReqId: newId,

@@ -100,6 +100,12 @@ export const ENVIRONMENT = z.object({
     .describe(
       'Longest time that a request may take to arrive, in milliseconds; then it is answered with 408.',
     ),
+  DAYBOOK_HTTP_KEEP_ALIVE_MS: int(1_000, 3_600_000)
+    .default(72_000)
+    .describe(
+      'How long a connection may be idle, in milliseconds. It must be longer than the proxy in front keeps its own, or that sends ' +
+        'requests into a connection that closes, and answers 502: common ones keep it 60 s, load balancers of Google 600 s.',
+    ),
   DAYBOOK_QUERY_TIMEOUT_MS: int(100, 3_600_000)
     .default(30_000)
     .describe('Longest time that a report may take, in milliseconds; then it is answered with 504.'),
@@ -328,6 +334,7 @@ function toConfig(env: Environment) {
     diskFreeBytesMin: env.DAYBOOK_DISK_FREE_BYTES_MIN,
     bodyBytesInFlightMax: env.DAYBOOK_BODY_BYTES_IN_FLIGHT_MAX,
     requestTimeoutMs: env.DAYBOOK_REQUEST_TIMEOUT_MS,
+    keepAliveMs: env.DAYBOOK_HTTP_KEEP_ALIVE_MS,
     queryTimeoutMs: env.DAYBOOK_QUERY_TIMEOUT_MS,
     loaderEventsMax: env.DAYBOOK_LOADER_EVENTS_MAX,
     loaderIntervalMs: env.DAYBOOK_LOADER_INTERVAL_MS,

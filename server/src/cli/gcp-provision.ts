@@ -5,6 +5,7 @@ import { makePubsubClient, type PubsubClient } from '../transport/pubsub/client.
 import { planPubsub } from '../transport/pubsub/provision.ts';
 import { makeBigqueryClient, type BigqueryClient } from '../warehouse/bigquery/client.ts';
 import { tableId } from '../warehouse/bigquery/names.ts';
+import { placeWarnings } from '../warehouse/bigquery/warnings.ts';
 import { planBigquery, projectNumber } from '../warehouse/bigquery/provision.ts';
 
 export interface ProvisionOptions {
@@ -37,6 +38,8 @@ export async function provision(config: Config, options: ProvisionOptions): Prom
   const clients = googleClients(config);
   try {
     const { projectId } = config.google;
+    for (const warning of await placeWarnings(clients.bigquery, config.google))
+      process.stdout.write(`! ${warning}\n`);
     const members = await membersOf(config, clients.bigquery, options);
     const steps = await planAll(config, clients, members);
     if (steps.length === 0) process.stdout.write(`nothing is missing in project ${projectId}\n`);
@@ -114,7 +117,7 @@ async function applyOne(step: ProvisionStep, pauseMs: number): Promise<void> {
       return;
     } catch (error) {
       const { message } = error as Error;
-      const passes = /permission|denied|does not exist|not found/i.test(message);
+      const passes = /permission|denied|does not exist|not found|precondition/i.test(message);
       if (attempt === TRIES_MAX || !passes) throw new Error(`${step.what}: ${message}`, { cause: error });
       await sleep(pauseMs);
     }

@@ -15,9 +15,6 @@ const URL_CHARS_MAX = 8_000;
 /** How often Node looks for requests that take too long to arrive, in milliseconds. */
 const CONNECTIONS_CHECK_MS = 500;
 
-/** How long a connection may be idle, in milliseconds; above the 60 s that proxies in front commonly use. */
-const KEEP_ALIVE_MS = 72_000;
-
 /** A request that no route has seen. */
 interface UnroutedRequest {
   readonly method: string;
@@ -28,6 +25,8 @@ interface UnroutedRequest {
 export interface HttpServerOptions {
   /** Longest time that a request may take to arrive, in milliseconds. */
   readonly requestTimeoutMs: number;
+  /** How long a connection may be idle, in milliseconds. */
+  readonly keepAliveMs: number;
   readonly newId: () => string;
   /** The answer to a request that is refused; counts and logs the problem. */
   readonly refuse: (request: UnroutedRequest, problem: Problem) => ProblemAnswer;
@@ -61,7 +60,7 @@ export class HttpServer {
       {
         requestTimeout: this.#options.requestTimeoutMs,
         connectionsCheckingInterval: CONNECTIONS_CHECK_MS,
-        keepAliveTimeout: KEEP_ALIVE_MS,
+        keepAliveTimeout: this.#options.keepAliveMs,
         requireHostHeader: false,
       },
       (request, response) => {

@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, expect, it } from 'vitest';
 import { killServers, startServer } from '../e2e/server-process.ts';
 import { send } from '../faults/load.ts';
@@ -56,6 +58,14 @@ describeWith(['pstest', 'bqemulator'], 'the documented set-up', () => {
     };
     const lines = Object.entries(settings).map(([name, value]) => `${name}=${value}\n`);
     writeFileSync(join(directory, '.env'), lines.join(''));
+
+    const command = join(import.meta.dirname, '../../dist/cli/daybook.js');
+    const env = { PATH: process.env['PATH'] };
+    const doctor = await promisify(execFile)(process.execPath, [command, 'doctor'], { cwd: directory, env });
+    expect(doctor.stdout).toContain(
+      'the configuration is valid: Google Cloud, because BIGQUERY_TABLE_NAME is set',
+    );
+    expect(doctor.stdout).toContain('✓ BigQuery is open\n✓ topic analytics takes events\n');
 
     const server = await startServer({ directory, cwd: directory });
     expect(server.output()).toContain('Mode: Google Cloud, because BIGQUERY_TABLE_NAME is set');

@@ -13,9 +13,23 @@ export interface PubsubMessage {
 export interface PubsubIam {
   getPolicy(): Promise<[IamPolicy, ...unknown[]]>;
   setPolicy(policy: IamPolicy): Promise<unknown>;
+  /** Which of the permissions this account has. */
+  testPermissions(permissions: string[]): Promise<[Record<string, boolean>, ...unknown[]]>;
+}
+
+/** https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.topics#Topic */
+interface TopicMetadata {
+  readonly schemaSettings?: { readonly schema?: string | null } | null;
+}
+
+/** https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.subscriptions#Subscription */
+interface SubscriptionMetadata {
+  readonly bigqueryConfig?: { readonly table?: string | null } | null;
 }
 
 export interface PubsubTopic {
+  /** projects/PROJECT/topics/TOPIC */
+  readonly name: string;
   publishMessage(
     message: PubsubMessage,
     callback: (error?: Error | null, messageId?: string | null) => void,
@@ -23,12 +37,17 @@ export interface PubsubTopic {
   flush(): Promise<void>;
   exists(): Promise<[boolean]>;
   create(): Promise<unknown>;
+  getMetadata(): Promise<[TopicMetadata, ...unknown[]]>;
+  getSubscriptions(): Promise<[PubsubSubscription[], ...unknown[]]>;
   createSubscription(name: string, options: object): Promise<unknown>;
   delete(): Promise<unknown>;
   readonly iam: PubsubIam;
 }
 
 export interface PubsubSubscription {
+  /** projects/PROJECT/subscriptions/SUBSCRIPTION */
+  readonly name: string;
+  getMetadata(): Promise<[SubscriptionMetadata, ...unknown[]]>;
   exists(): Promise<[boolean]>;
   delete(): Promise<unknown>;
   readonly iam: PubsubIam;

@@ -1,4 +1,6 @@
 import { loadGoogleClient, type IamPolicy } from '../../google.ts';
+import { isDenied, isNotFound } from './errors.ts';
+import type { BigqueryPlace } from './names.ts';
 
 /*
  * What the driver uses of `@google-cloud/bigquery`, in its own terms: the package is optional and the sources compile without
@@ -15,6 +17,8 @@ export interface QueryJobOptions {
   readonly jobTimeoutMs?: number;
   readonly dryRun?: boolean;
   readonly useQueryCache?: boolean;
+  /** Where the job runs: where the dataset lies. */
+  readonly location?: string;
 }
 
 export interface BigqueryJob {
@@ -29,26 +33,42 @@ export interface BigqueryJob {
   cancel(): Promise<unknown>;
 }
 
+interface TableField {
+  readonly name?: string;
+  readonly type?: string;
+  /** NULLABLE where it is absent. */
+  readonly mode?: string;
+}
+
+/** https://cloud.google.com/bigquery/docs/reference/rest/v2/tables#Table */
 export interface TableMetadata {
-  readonly schema?: { readonly fields?: readonly { readonly name?: string; readonly type?: string }[] };
+  readonly schema?: { readonly fields?: readonly TableField[] };
+  readonly timePartitioning?: { readonly expirationMs?: string };
 }
 
 export interface BigqueryTable {
   getIamPolicy(): Promise<[IamPolicy, ...unknown[]]>;
   getMetadata(): Promise<[TableMetadata, ...unknown[]]>;
+  /** Those of the permissions that this account has. */
+  testIamPermissions(permissions: string[]): Promise<[{ readonly permissions?: string[] }, ...unknown[]]>;
+}
+
+/** A role and who has it: one of userByEmail, groupByEmail, domain, iamMember and others. */
+interface DatasetAccess {
+  readonly role?: string;
 }
 
 /** https://cloud.google.com/bigquery/docs/reference/rest/v2/datasets#Dataset */
 export interface DatasetMetadata {
-  readonly access?: readonly {
-    readonly role?: string;
-    readonly userByEmail?: string;
-    readonly iamMember?: string;
-  }[];
+  readonly location?: string;
+  readonly etag?: string;
+  readonly access?: readonly DatasetAccess[];
 }
 
 export interface BigqueryDataset {
   getMetadata(): Promise<[DatasetMetadata, ...unknown[]]>;
+  /** Changes what is given; with an etag only if nothing has changed since. */
+  setMetadata(metadata: object): Promise<unknown>;
   exists(): Promise<[boolean, ...unknown[]]>;
   create(options: { readonly location: string; readonly description?: string }): Promise<unknown>;
   delete(options: { readonly force: boolean }): Promise<unknown>;
@@ -82,4 +102,22 @@ export function makeBigqueryClient({ projectId, location, emulator }: BigqueryCl
     BigQuery: new (options: object) => BigqueryClient;
   };
   return new BigQuery({ projectId, location, ...(emulator ? { authClient: NOBODY } : {}) });
+}
+
+/** The dataset of a place, which may lie in another project than the client's. */
+export function datasetOf(client: BigqueryClient, { projectId, dataset }: BigqueryPlace): BigqueryDataset {
+  return client.dataset(dataset, { projectId });
+}
+
+/**
+ * Where the dataset of a place lies; undefined where it is not there or this account may not look. A job that runs in another
+ * location is told that the dataset is not there. https://cloud.google.com/bigquery/docs/locations#specify_locations
+ */
+export async function locationOf(client: BigqueryClient, place: BigqueryPlace): Promise<string | undefined> {
+  try {
+    return (await datasetOf(client, place).getMetadata())[0].location;
+  } catch (error) {
+    if (isNotFound(error) || isDenied(error)) return undefined;
+    throw error;
+  }
 }
