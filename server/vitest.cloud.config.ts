@@ -1,10 +1,7 @@
-import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 /** The Google Cloud mode against real engines (Google's Pub/Sub fake, bqemulator, GoogleSQL). One file at a time. */
 export default defineConfig({
-  // Google's clients are installed apart from the server's own packages.
-  resolve: { alias: { '@google-cloud': join(import.meta.dirname, 'google/node_modules/@google-cloud') } },
   test: {
     include: ['test/cloud/**/*.test.ts'],
     globalSetup: ['test/cloud/engines/install.ts'],

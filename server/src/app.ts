@@ -38,7 +38,11 @@ export async function createApp(config: Config, log: Logger = createLogger(confi
   const watch = new RequestWatch(parts);
   const routes = new RouteTable();
   const options = listenerOptions(parts, watch, routes);
-  const server = new HttpServer({ ...options, requestTimeoutMs: config.requestTimeoutMs });
+  const server = new HttpServer({
+    ...options,
+    requestTimeoutMs: config.requestTimeoutMs,
+    keepAliveMs: config.keepAliveMs,
+  });
   const adapter = new FastifyAdapter({
     logger: false,
     genReqId: options.newId,

@@ -26,6 +26,21 @@ export const timezone = z.string().refine(isTimezone, 'must be an IANA timezone 
 
 export const date = z.iso.date('must be a date, YYYY-MM-DD');
 
+/** A project's id may begin with an organisation's domain and a colon. */
+const TABLE = /^(?:(?:((?:[a-z0-9.-]{1,60}:)?[a-z][a-z0-9-]{3,59})\.)?(\w{1,1024})\.)?([\w-]{1,200})$/;
+
+export const tableName = z.string().regex(TABLE, 'must be project.dataset.table, dataset.table or table');
+
+/** The parts of a table's name that are given. */
+export function tablePlace(name = ''): { projectId?: string; dataset?: string; table?: string } {
+  const [, projectId, dataset, table] = TABLE.exec(name) ?? [];
+  return {
+    ...(projectId === undefined ? {} : { projectId }),
+    ...(dataset === undefined ? {} : { dataset }),
+    ...(table === undefined ? {} : { table }),
+  };
+}
+
 /** The items of a list, separated by commas. */
 export function listItems(text: string): string[] {
   return text

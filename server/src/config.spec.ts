@@ -189,8 +189,34 @@ describe('readConfig()', () => {
     expect(readConfig(env).journal).toBe(true);
   });
 
-  it.each(['events', 'a.b.c', 'a.`b`', 'a b.c', ''.padEnd(3, '.')])('refuses %s as a table', (name) => {
+  it.each([
+    'a.b.c',
+    'a.`b`',
+    'a b.c',
+    '...',
+    'a-b.c',
+    'acme-web.web.',
+    'x.acme-web.web.events',
+    'acme-web:web.events',
+  ])('refuses %s as a table', (name) => {
     expect(faults({ BIGQUERY_TABLE_NAME: name })).toEqual([expect.stringMatching(/^BIGQUERY_TABLE_NAME/)]);
+  });
+
+  it.each([
+    [{}, { projectId: 'acme-web', dataset: 'daybook', table: 'events' }],
+    [{ BIGQUERY_TABLE_NAME: 'clicks' }, { projectId: 'acme-web', dataset: 'daybook', table: 'clicks' }],
+    [{ BIGQUERY_TABLE_NAME: 'web.clicks-1' }, { projectId: 'acme-web', dataset: 'web', table: 'clicks-1' }],
+    [
+      { BIGQUERY_TABLE_NAME: 'acme-data.web.clicks' },
+      { projectId: 'acme-data', dataset: 'web', table: 'clicks' },
+    ],
+    [
+      { BIGQUERY_TABLE_NAME: 'acme.example:data.web.clicks' },
+      { projectId: 'acme.example:data', dataset: 'web', table: 'clicks' },
+    ],
+  ])('takes %o as a table, and publishes in the project of Google Cloud', (env, place) => {
+    const config = readConfig({ DAYBOOK_WAREHOUSE: 'bigquery', GOOGLE_CLOUD_PROJECT: 'acme-web', ...env });
+    expect(config.google).toMatchObject({ projectId: 'acme-web', place });
   });
 
   it('refuses short keys and reads lists', () => {

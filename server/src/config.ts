@@ -1,7 +1,21 @@
+import { randomBytes } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { date, int, keys, listItems, MIB, oneOf, origins, timezone } from './config-values.ts';
+import {
+  date,
+  int,
+  keys,
+  listItems,
+  MIB,
+  oneOf,
+  origins,
+  tableName,
+  tablePlace,
+  timezone,
+} from './config-values.ts';
+import { exposureFaults, missingKeys } from './exposure.ts';
+import { chooseMode } from './mode.ts';
 
 /**
  * Every variable that Daybook reads. `docs/configuration.md` is generated from the descriptions and defaults;
@@ -36,6 +50,17 @@ export const ENVIRONMENT = z.object({
     .default([])
     .describe(
       'Keys that may read reports, dead letters and metrics, separated by commas. None: no key is asked.',
+    ),
+  DAYBOOK_ALLOW_ANONYMOUS: oneOf(['on', 'off'])
+    .default('off')
+    .describe(
+      '`on`: no keys are needed on an address that other machines can reach, for example where a gateway in front checks them.',
+    ),
+  DAYBOOK_MAKE_KEYS: oneOf(['on', 'off'])
+    .default('off')
+    .describe(
+      '`on`, as in the image: where keys are missing, a server with the embedded warehouse makes them at its first start, prints ' +
+        'them once and keeps their hashes in the data directory.',
     ),
   DAYBOOK_CORS_ORIGINS: origins
     .default([])
@@ -76,6 +101,12 @@ export const ENVIRONMENT = z.object({
     .describe(
       'Longest time that a request may take to arrive, in milliseconds; then it is answered with 408.',
     ),
+  DAYBOOK_HTTP_KEEP_ALIVE_MS: int(1_000, 3_600_000)
+    .default(72_000)
+    .describe(
+      'How long a connection may be idle, in milliseconds. It must be longer than the proxy in front keeps its own, or that sends ' +
+        'requests into a connection that closes, and answers 502: common ones keep it 60 s, load balancers of Google 600 s.',
+    ),
   DAYBOOK_QUERY_TIMEOUT_MS: int(100, 3_600_000)
     .default(30_000)
     .describe('Longest time that a report may take, in milliseconds; then it is answered with 504.'),
@@ -92,8 +123,12 @@ export const ENVIRONMENT = z.object({
     .default(() => availableParallelism())
     .describe('Threads that DuckDB may use. Default: the number of cores that the process may use.'),
   DAYBOOK_WAREHOUSE: oneOf(['duckdb', 'bigquery'])
-    .default('duckdb')
-    .describe('Where events end up: `duckdb` in the data directory, or `bigquery`, reached through Pub/Sub.'),
+    .optional()
+    .describe(
+      'Where events end up: `duckdb` in the data directory, or `bigquery`, reached through Pub/Sub. Default: `bigquery` ' +
+        'where BIGQUERY_TABLE_NAME, PUBSUB_TOPIC, or GOOGLE_CLOUD_PROJECT together with GOOGLE_APPLICATION_CREDENTIALS is ' +
+        'set, else `duckdb`. The server says at its start which one it is, and why.',
+    ),
   DAYBOOK_JOURNAL: oneOf(['on', 'off'])
     .optional()
     .describe(
@@ -104,7 +139,7 @@ export const ENVIRONMENT = z.object({
     .string()
     .regex(/^[a-z0-9.:-]{4,60}$/, 'must be a project id')
     .optional()
-    .describe('Project of topic and dataset. Needed with `bigquery`.'),
+    .describe('Project of the topic, and of queries. Needed with `bigquery`.'),
   GOOGLE_APPLICATION_CREDENTIALS: z
     .string()
     .min(1)
@@ -112,16 +147,17 @@ export const ENVIRONMENT = z.object({
     .describe(
       'Key file, read by the clients of Google. Not needed where the surroundings give credentials, as GKE does.',
     ),
-  BIGQUERY_TABLE_NAME: z
-    .string()
-    .regex(/^\w{1,1024}\.[\w-]{1,200}$/, 'must be dataset.table')
-    .default('daybook.events')
-    .describe('Table that the subscription writes, as dataset.table. Views lie beside it, named after it.'),
+  BIGQUERY_TABLE_NAME: tableName
+    .optional()
+    .describe(
+      'Table that the subscription writes, as project.dataset.table, dataset.table or table. Project: by default ' +
+        'GOOGLE_CLOUD_PROJECT; dataset: by default `daybook`. Views lie beside it, named after it. Default: `daybook.events`.',
+    ),
   PUBSUB_TOPIC: z
     .string()
     .regex(/^[A-Za-z][\w.~+%-]{2,240}$/, 'must be the name of a topic, without its project')
-    .default('analytics')
-    .describe('Topic that events are published to.'),
+    .optional()
+    .describe('Topic that events are published to. Default: `analytics`.'),
   PUBSUB_EMULATOR_HOST: z.string().min(1).optional().describe('host:port of a Pub/Sub emulator.'),
   BIGQUERY_EMULATOR_HOST: z.string().min(1).optional().describe('URL of a BigQuery emulator.'),
   DAYBOOK_BIGQUERY_LOCATION: z
@@ -155,8 +191,14 @@ export const ENVIRONMENT = z.object({
 
 type Environment = z.output<typeof ENVIRONMENT>;
 
-/** The settings that decide who can reach the server; read by themselves, so that their faults show with all others. */
-const ACCESS = ENVIRONMENT.pick({ HOST: true, DAYBOOK_WRITE_KEYS: true, DAYBOOK_READ_KEYS: true });
+/** The settings that decide who can reach the server; read apart, so that their faults show with all others. */
+const ACCESS = ENVIRONMENT.pick({
+  HOST: true,
+  DAYBOOK_WRITE_KEYS: true,
+  DAYBOOK_READ_KEYS: true,
+  DAYBOOK_ALLOW_ANONYMOUS: true,
+  DAYBOOK_MAKE_KEYS: true,
+});
 
 /** The settings that decide where events go. */
 const WAY = ENVIRONMENT.pick({
@@ -165,6 +207,9 @@ const WAY = ENVIRONMENT.pick({
   DAYBOOK_WAREHOUSE: true,
   DAYBOOK_JOURNAL: true,
   GOOGLE_CLOUD_PROJECT: true,
+  GOOGLE_APPLICATION_CREDENTIALS: true,
+  BIGQUERY_TABLE_NAME: true,
+  PUBSUB_TOPIC: true,
 });
 
 /** The whole configuration: typed, checked, frozen. Names carry their unit. */
@@ -192,7 +237,7 @@ export const EX_CONFIG = 78;
  * Environment → Config. An empty value counts as not set. Unknown `DAYBOOK_*` variables are faults.
  * @throws ConfigError with every fault at once
  */
-export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
+export function readConfig(env: NodeJS.ProcessEnv = process.env, newKey: () => string = randomKey): Config {
   const given = Object.fromEntries(
     Object.entries(env).filter(([, value]) => value !== undefined && value !== ''),
   );
@@ -203,7 +248,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
   const parsed = ENVIRONMENT.safeParse(given);
   for (const { path, message } of parsed.error?.issues ?? []) faults.push(faultText(path, message, given));
   const access = ACCESS.safeParse(given);
-  if (access.success) faults.push(...exposureFaults(access.data));
+  if (access.success) faults.push(...exposureFaults(access.data, givenGoogle(given), newKey));
   const way = WAY.safeParse(given);
   if (way.success) faults.push(...wayFaults(way.data));
   if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
@@ -215,6 +260,11 @@ export function provideEnvironment(variables: Readonly<Record<string, string>>):
   // Node's own ICU reads its timezones now, before it could take those meant for another library.
   new Intl.DateTimeFormat('en', { timeZone: 'Europe/Helsinki' }).format(0);
   for (const [name, value] of Object.entries(variables)) process.env[name] ??= value;
+}
+
+/** A key that nobody guesses. */
+export function randomKey(): string {
+  return randomBytes(24).toString('base64url');
 }
 
 /** Settings whose value is never shown. */
@@ -233,25 +283,17 @@ function faultText([name, index]: readonly PropertyKey[], message: string, given
   return `${String(name)}: ${message}${shown}`;
 }
 
-/** Reachable from other machines only with keys. */
-function exposureFaults(env: z.output<typeof ACCESS>): string[] {
-  if (isLoopback(env.HOST)) return [];
-  const missing = (['DAYBOOK_WRITE_KEYS', 'DAYBOOK_READ_KEYS'] as const).filter(
-    (name) => env[name].length === 0,
-  );
-  return missing.map(
-    (name) => `${name}: must be set, because HOST=${env.HOST} can be reached from other machines`,
-  );
-}
-
 function wayFaults(env: z.output<typeof WAY>): string[] {
-  if (env.DAYBOOK_WAREHOUSE === 'duckdb') {
+  const { warehouse, because } = chooseMode(env);
+  if (warehouse === 'duckdb') {
     if (env.DAYBOOK_JOURNAL !== 'off') return [];
-    return ['DAYBOOK_JOURNAL: must be on with DAYBOOK_WAREHOUSE=duckdb, which has no other way in'];
+    return ['DAYBOOK_JOURNAL: must be on with the embedded warehouse, which takes events in no other form'];
   }
   const faults: string[] = [];
   if (env.GOOGLE_CLOUD_PROJECT === undefined) {
-    faults.push('GOOGLE_CLOUD_PROJECT: must be set with DAYBOOK_WAREHOUSE=bigquery');
+    faults.push(
+      `GOOGLE_CLOUD_PROJECT: must be set with the Google Cloud mode, which is chosen because ${because}`,
+    );
   }
   if (env.DAYBOOK_PUBSUB_TIMEOUT_MS >= env.DAYBOOK_SHUTDOWN_TIMEOUT_MS) {
     faults.push(
@@ -261,12 +303,24 @@ function wayFaults(env: z.output<typeof WAY>): string[] {
   return faults;
 }
 
-/** True for the addresses that only this machine can reach. */
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+/** The settings of Google Cloud as they were given, where that mode is chosen. */
+function givenGoogle(given: NodeJS.ProcessEnv): Record<string, string> | undefined {
+  const way = WAY.safeParse(given);
+  if (!way.success || chooseMode(way.data).warehouse === 'duckdb') return undefined;
+  const names = [
+    'DAYBOOK_WAREHOUSE',
+    'GOOGLE_APPLICATION_CREDENTIALS',
+    'GOOGLE_CLOUD_PROJECT',
+    'BIGQUERY_TABLE_NAME',
+    'PUBSUB_TOPIC',
+  ];
+  return Object.fromEntries(
+    names.flatMap((name) => (given[name] === undefined ? [] : [[name, given[name]]])),
+  );
 }
 
 function toConfig(env: Environment) {
+  const { warehouse, because } = chooseMode(env);
   return {
     host: env.HOST,
     port: env.PORT,
@@ -274,6 +328,10 @@ function toConfig(env: Environment) {
     timezone: env.DAYBOOK_TIMEZONE,
     writeKeys: env.DAYBOOK_WRITE_KEYS,
     readKeys: env.DAYBOOK_READ_KEYS,
+    /** SHA-256 of keys that are valid too, in hexadecimal; filled by `serve.ts` from the data directory. */
+    keyHashes: { write: [] as readonly string[], read: [] as readonly string[] },
+    /** Keys that the server makes at its first start. */
+    keysToMake: warehouse === 'duckdb' && env.DAYBOOK_MAKE_KEYS === 'on' ? missingKeys(env) : [],
     corsOrigins: env.DAYBOOK_CORS_ORIGINS,
     logLevel: env.DAYBOOK_LOG_LEVEL,
     logRequests: env.DAYBOOK_LOG_REQUESTS,
@@ -284,26 +342,32 @@ function toConfig(env: Environment) {
     diskFreeBytesMin: env.DAYBOOK_DISK_FREE_BYTES_MIN,
     bodyBytesInFlightMax: env.DAYBOOK_BODY_BYTES_IN_FLIGHT_MAX,
     requestTimeoutMs: env.DAYBOOK_REQUEST_TIMEOUT_MS,
+    keepAliveMs: env.DAYBOOK_HTTP_KEEP_ALIVE_MS,
     queryTimeoutMs: env.DAYBOOK_QUERY_TIMEOUT_MS,
     loaderEventsMax: env.DAYBOOK_LOADER_EVENTS_MAX,
     loaderIntervalMs: env.DAYBOOK_LOADER_INTERVAL_MS,
     duckdbMemoryBytesMax: env.DAYBOOK_DUCKDB_MEMORY_BYTES_MAX,
     duckdbThreads: env.DAYBOOK_DUCKDB_THREADS,
     shutdownTimeoutMs: env.DAYBOOK_SHUTDOWN_TIMEOUT_MS,
-    warehouse: env.DAYBOOK_WAREHOUSE,
+    warehouse,
+    /** Why it is this warehouse, in words that follow "because". */
+    warehouseBecause: because,
     /** Whether events go into a journal in the data directory first. */
-    journal: env.DAYBOOK_WAREHOUSE === 'duckdb' || env.DAYBOOK_JOURNAL === 'on',
+    journal: warehouse === 'duckdb' || env.DAYBOOK_JOURNAL === 'on',
     google: toGoogle(env),
   };
 }
 
 /** Google Cloud's part; used with `bigquery` only. */
 function toGoogle(env: Environment) {
-  const [dataset = '', table = ''] = env.BIGQUERY_TABLE_NAME.split('.');
+  const projectId = env.GOOGLE_CLOUD_PROJECT ?? '';
   return {
-    place: { projectId: env.GOOGLE_CLOUD_PROJECT ?? '', dataset, table },
+    /** Project of the topic, and the one in which queries run; tables may lie in another. */
+    projectId,
+    place: { projectId, dataset: 'daybook', table: 'events', ...tablePlace(env.BIGQUERY_TABLE_NAME) },
     location: env.DAYBOOK_BIGQUERY_LOCATION,
-    topic: env.PUBSUB_TOPIC,
+    topic: env.PUBSUB_TOPIC ?? 'analytics',
+    credentialsFile: env.GOOGLE_APPLICATION_CREDENTIALS,
     pubsubEmulator: env.PUBSUB_EMULATOR_HOST !== undefined,
     bigqueryEmulator: env.BIGQUERY_EMULATOR_HOST !== undefined,
     bytesBilledMax: env.DAYBOOK_BIGQUERY_BYTES_BILLED_MAX,

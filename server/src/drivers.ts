@@ -34,14 +34,14 @@ export function engineOptions(config: Config, head?: JournalHead): EngineOptions
 const FORWARD_EVENTS_MAX = 10_000;
 
 export function bigqueryOptions({ google, timezone }: Config): BigqueryWarehouseOptions {
-  const { place, location, bytesBilledMax, stalenessMs, bigqueryEmulator: emulator } = google;
-  return { place, location, timezone, bytesBilledMax, stalenessMs, emulator };
+  const { projectId, place, location, bytesBilledMax, stalenessMs, bigqueryEmulator: emulator } = google;
+  return { projectId, place, location, timezone, bytesBilledMax, stalenessMs, emulator };
 }
 
 /** Settings of the publisher that sends to Pub/Sub, from the server or out of its journal. */
 export function pubsubOptions({ google, journalWaitingMax }: Config): PubsubPublisherOptions {
   return {
-    projectId: google.place.projectId,
+    projectId: google.projectId,
     topic: google.topic,
     limits: { waitingMax: journalWaitingMax, bytesMax: google.bytesInFlightMax },
     eventsMax: google.eventsInFlightMax,

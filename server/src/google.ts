@@ -2,20 +2,17 @@ import { createRequire } from 'node:module';
 
 /* What the drivers of Google Cloud have in common. */
 
-/** Where Google's clients are installed; the same place from the sources and from the build. */
-const CLIENTS = new URL('../google/package.json', import.meta.url);
-
 /**
- * Loads the package of one of Google's clients. They are not among the server's own dependencies: an embedded
- * installation stays small without them (docs/adr/0010-google-clients-apart.md).
+ * Loads the package of one of Google's clients. They are optional dependencies: an embedded installation can do without
+ * them, and never loads them (docs/adr/0018-google-clients-optional.md).
  * @throws Error that says how to install them
  */
 export function loadGoogleClient(name: '@google-cloud/pubsub' | '@google-cloud/bigquery'): unknown {
   try {
-    return createRequire(CLIENTS)(name);
+    return createRequire(import.meta.url)(name);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw error;
-    throw new Error(`${name} is not installed: run "npm run install:google" first`, { cause: error });
+    throw new Error(`${name} is not installed: run "npm ci" without --omit=optional`, { cause: error });
   }
 }
 

@@ -3,5 +3,5 @@ import { requireNode } from './node-version.ts';
 /* Starts the server. */
 
 requireNode();
-const { explainStart, serve } = await import('./serve.ts');
-serve().catch((error: unknown) => process.exit(explainStart(error)));
+const { explainStart, start } = await import('./serve.ts');
+start().catch((error: unknown) => process.exit(explainStart(error)));

@@ -1,14 +1,25 @@
+import { storedKeys } from './access/stored-keys.ts';
 import { createApp } from './app.ts';
-import { ConfigError, EX_CONFIG, readConfig } from './config.ts';
-import { DirectoryError, PRIVATE_UMASK } from './control/data-directory.ts';
-import { DirectoryInUseError } from './control/directory-lock.ts';
-import { greeting } from './greeting.ts';
+import { ConfigError, EX_CONFIG, randomKey, readConfig, type Config } from './config.ts';
+import { DirectoryError, makeDataDirectory, PRIVATE_UMASK } from './control/data-directory.ts';
+import { DirectoryInUseError, DirectoryLock } from './control/directory-lock.ts';
+import { checkCredentialsFile } from './credentials.ts';
+import { addEnvFile } from './env-file.ts';
+import { greeting, madeKeysText } from './greeting.ts';
 import { printableLines } from './printable.ts';
+
+/** Serves with the settings of the environment and of `.env` in the working directory. */
+export async function start(): Promise<void> {
+  addEnvFile(process.env);
+  await serve();
+}
 
 /** Serves until SIGTERM or SIGINT; the exit code says how it ended. */
 export async function serve(env: NodeJS.ProcessEnv = process.env): Promise<void> {
-  const config = readConfig(env);
+  const read = readConfig(env);
+  checkCredentialsFile(read);
   process.umask(PRIVATE_UMASK);
+  const config = await withStoredKeys(read);
   const app = await createApp(config);
   const url = await app.listen();
   process.stdout.write(greeting(url, config));
@@ -27,6 +38,20 @@ export async function serve(env: NodeJS.ProcessEnv = process.env): Promise<void>
     );
   };
   process.once('SIGTERM', stop).once('SIGINT', stop);
+}
+
+/** Makes the keys that are missing, where the server is to make them, and shows them this once. */
+async function withStoredKeys(config: Config): Promise<Config> {
+  const { keysToMake, dataDirectory } = config;
+  if (keysToMake.length === 0) return config;
+  makeDataDirectory(dataDirectory);
+  const needed = keysToMake.map((name) => (name === 'DAYBOOK_WRITE_KEYS' ? 'write' : 'read'));
+  // Two starts at the same time must not make different keys.
+  const lock = await DirectoryLock.acquire(dataDirectory);
+  const keys = storedKeys(dataDirectory, needed, randomKey);
+  lock.release();
+  if (Object.keys(keys.made).length > 0) process.stdout.write(madeKeysText(keys));
+  return { ...config, keyHashes: keys.hashes };
 }
 
 /** Prints why a command could not do its work, for people; a fault of ours comes with its stack. Returns the exit code. */

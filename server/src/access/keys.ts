@@ -7,12 +7,23 @@ export const DEFAULT_PROJECT = 'default';
 /** What a key allows. */
 export type Access = 'write' | 'read';
 
+interface KeySettings {
+  readonly writeKeys: readonly string[];
+  readonly readKeys: readonly string[];
+  /** SHA-256 of further keys, in hexadecimal. */
+  readonly keyHashes?: Readonly<Record<Access, readonly string[]>>;
+}
+
 /** Checks bearer keys in constant time. With no keys configured, everything is allowed. */
 export class Keys {
   readonly #digests: Readonly<Record<Access, readonly Buffer[]>>;
 
-  constructor(keys: { readonly writeKeys: readonly string[]; readonly readKeys: readonly string[] }) {
-    this.#digests = { write: keys.writeKeys.map(digest), read: keys.readKeys.map(digest) };
+  constructor({ writeKeys, readKeys, keyHashes }: KeySettings) {
+    const stored = (access: Access) => (keyHashes?.[access] ?? []).map((hash) => Buffer.from(hash, 'hex'));
+    this.#digests = {
+      write: [...writeKeys.map(digest), ...stored('write')],
+      read: [...readKeys.map(digest), ...stored('read')],
+    };
   }
 
   /** Whether such a key is asked for. */

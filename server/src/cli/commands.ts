@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import { readConfig } from '../config.ts';
 import { PRIVATE_UMASK } from '../control/data-directory.ts';
 import { VERSION } from '../http/version.ts';
+import { addEnvFile } from '../env-file.ts';
 import { explainStart, serve } from '../serve.ts';
 import type { ProvisionOptions } from './gcp-provision.ts';
 import { EX_USAGE, UsageError } from './usage-error.ts';
@@ -162,6 +163,7 @@ export async function main(): Promise<void> {
   });
   try {
     checkCommand(process.argv.slice(2));
+    addEnvFile(process.env);
     await program.parseAsync();
   } catch (error) {
     const code = explainStart(error);

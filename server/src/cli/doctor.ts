@@ -3,14 +3,20 @@ import { join } from 'node:path';
 import { ConfigError, EX_CONFIG, readConfig, type Config } from '../config.ts';
 import { DirectoryInUseError, serverOrLock } from '../control/directory-lock.ts';
 import { opennessOf } from '../control/data-directory.ts';
+import { checkCredentialsFile } from '../credentials.ts';
 import { Engine, type EngineStats } from '../delivery/engine.ts';
 import { VERSION } from '../http/version.ts';
 import { engineOptions } from '../drivers.ts';
+import { modeText } from '../greeting.ts';
 import { NODE_MAJOR_MIN } from '../node-version.ts';
 import { printable } from '../printable.ts';
 import { JOURNAL_DIRECTORY, SET_ASIDE } from '../transport/journal/segments.ts';
 import { makePubsubClient } from '../transport/pubsub/client.ts';
 import type { Row, Statement } from '../warehouse/contract.ts';
+import { publishFault } from '../transport/pubsub/rights.ts';
+import { makeBigqueryClient } from '../warehouse/bigquery/client.ts';
+import { readFaults } from '../warehouse/bigquery/rights.ts';
+import { placeWarnings } from '../warehouse/bigquery/warnings.ts';
 import { DUCKDB_FILE } from '../warehouse/duckdb/warehouse.ts';
 import { checkTimezones } from './doctor-timezones.ts';
 
@@ -49,7 +55,8 @@ function print({ good, warning, text, help }: Finding): void {
 function configOf(env: NodeJS.ProcessEnv): Config | undefined {
   try {
     const config = readConfig(env);
-    print({ good: true, text: 'the configuration is valid' });
+    checkCredentialsFile(config);
+    print({ good: true, text: `the configuration is valid: ${modeText(config)}` });
     return config;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
@@ -166,22 +173,32 @@ async function checkGoogle(config: Config): Promise<Finding[]> {
   const stats = await engine.start(GOOGLE_PATIENCE_MS);
   await engine.stop();
   const help = '"daybook gcp provision --dry-run" says what is missing';
-  return [
-    {
-      good: stats.warehouse === 'open',
-      text:
-        stats.warehouse === 'open' ? 'BigQuery is open' : `BigQuery: ${stats.reason ?? 'no answer in time'}`,
-      help,
-    },
-    await checkTopic(config, help),
-  ];
+  const good = stats.warehouse === 'open';
+  const text = good ? 'BigQuery is open' : `BigQuery: ${stats.reason ?? 'no answer in time'}`;
+  return [{ good, text, help }, ...(await checkPlace(config)), await checkTopic(config, help)];
+}
+
+/** Each right and each thing that is missing, and what should be known of what is there. */
+async function checkPlace({ google }: Config): Promise<Finding[]> {
+  const { projectId, place, location, bigqueryEmulator: emulator } = google;
+  const client = makeBigqueryClient({ projectId, location, emulator });
+  try {
+    const faults = await readFaults(client, google);
+    const warnings = await placeWarnings(client, google);
+    return [
+      ...faults.map((text) => ({ good: false, text })),
+      ...warnings.map((text) => ({ good: true, text: `note: ${text}` })),
+    ];
+  } catch (error) {
+    return [{ good: false, text: `dataset ${place.dataset}: ${(error as Error).message}` }];
+  }
 }
 
 async function checkTopic({ google }: Config, help: string): Promise<Finding> {
-  const client = makePubsubClient(google.place.projectId);
+  const client = makePubsubClient(google.projectId);
   try {
-    const [good] = await client.topic(google.topic).exists();
-    return { good, text: `topic ${google.topic} ${good ? 'is there' : 'is missing'}`, help };
+    const fault = await publishFault(client, google);
+    return { good: fault === undefined, text: fault ?? `topic ${google.topic} takes events`, help };
   } catch (error) {
     return { good: false, text: `topic ${google.topic}: ${(error as Error).message}`, help };
   } finally {

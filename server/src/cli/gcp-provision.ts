@@ -5,6 +5,7 @@ import { makePubsubClient, type PubsubClient } from '../transport/pubsub/client.
 import { planPubsub } from '../transport/pubsub/provision.ts';
 import { makeBigqueryClient, type BigqueryClient } from '../warehouse/bigquery/client.ts';
 import { tableId } from '../warehouse/bigquery/names.ts';
+import { placeWarnings } from '../warehouse/bigquery/warnings.ts';
 import { planBigquery, projectNumber } from '../warehouse/bigquery/provision.ts';
 
 export interface ProvisionOptions {
@@ -24,11 +25,11 @@ export interface GoogleClients {
 /** @throws Error when the configuration is not that of Google Cloud */
 export function googleClients({ warehouse, google }: Config): GoogleClients {
   if (warehouse !== 'bigquery')
-    throw new Error('set DAYBOOK_WAREHOUSE=bigquery and GOOGLE_CLOUD_PROJECT first');
-  const { place, location, bigqueryEmulator: emulator } = google;
+    throw new Error('set GOOGLE_CLOUD_PROJECT and BIGQUERY_TABLE_NAME first, or DAYBOOK_WAREHOUSE=bigquery');
+  const { projectId, location, bigqueryEmulator: emulator } = google;
   return {
-    pubsub: makePubsubClient(place.projectId),
-    bigquery: makeBigqueryClient({ projectId: place.projectId, location, emulator }),
+    pubsub: makePubsubClient(projectId),
+    bigquery: makeBigqueryClient({ projectId, location, emulator }),
   };
 }
 
@@ -36,7 +37,9 @@ export function googleClients({ warehouse, google }: Config): GoogleClients {
 export async function provision(config: Config, options: ProvisionOptions): Promise<number> {
   const clients = googleClients(config);
   try {
-    const { projectId } = config.google.place;
+    const { projectId } = config.google;
+    for (const warning of await placeWarnings(clients.bigquery, config.google))
+      process.stdout.write(`! ${warning}\n`);
     const members = await membersOf(config, clients.bigquery, options);
     const steps = await planAll(config, clients, members);
     if (steps.length === 0) process.stdout.write(`nothing is missing in project ${projectId}\n`);
@@ -82,7 +85,7 @@ export async function planAll(
   return [
     ...(await planBigquery(bigquery, { place, location, timezone, ...rights })),
     ...(await planPubsub(pubsub, {
-      projectId: place.projectId,
+      projectId: google.projectId,
       topic,
       eventsTable: whole('table'),
       deadLettersTable: whole('dead_letters_raw'),
@@ -114,7 +117,7 @@ async function applyOne(step: ProvisionStep, pauseMs: number): Promise<void> {
       return;
     } catch (error) {
       const { message } = error as Error;
-      const passes = /permission|denied|does not exist|not found/i.test(message);
+      const passes = /permission|denied|does not exist|not found|precondition/i.test(message);
       if (attempt === TRIES_MAX || !passes) throw new Error(`${step.what}: ${message}`, { cause: error });
       await sleep(pauseMs);
     }

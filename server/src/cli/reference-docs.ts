@@ -25,7 +25,12 @@ ${rows.join('\n')}
 }
 
 /** Defaults that depend on the machine, in words. */
-const COMPUTED_DEFAULTS: Readonly<Record<string, string>> = { DAYBOOK_DUCKDB_THREADS: 'number of cores' };
+const COMPUTED_DEFAULTS: Readonly<Record<string, string>> = {
+  DAYBOOK_DUCKDB_THREADS: 'number of cores',
+  DAYBOOK_WAREHOUSE: 'see there',
+  BIGQUERY_TABLE_NAME: '`daybook.events`',
+  PUBSUB_TOPIC: '`analytics`',
+};
 
 /** A setting's JSON Schema, as far as it bounds the value. */
 interface Bounds {
@@ -67,7 +72,8 @@ export function configurationMarkdown(): string {
 
 # Configuration
 
-Settings are environment variables. All faults are printed together when the server starts, with the names of the
+Settings are environment variables. Every command also reads the file \`.env\` in the working directory, which with the npm scripts is
+the repository's root: \`NAME=value\` a line, see \`.env.example\`. What the environment sets already wins, also when it is empty. All faults are printed together when the server starts, with the names of the
 variables, and the exit code is ${EX_CONFIG}; a \`DAYBOOK_*\` variable that is not in this table is a fault. An empty value counts
 as not set.
 

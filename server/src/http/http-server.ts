@@ -13,12 +13,11 @@ import type { SeenRequest } from './request-listener.ts';
 /** How often Node looks for requests that take too long to arrive, in milliseconds. */
 const CONNECTIONS_CHECK_MS = 500;
 
-/** How long a connection may be idle, in milliseconds; above the 60 s that proxies in front commonly use. */
-const KEEP_ALIVE_MS = 72_000;
-
 export interface HttpServerOptions {
   /** Longest time that a request may take to arrive, in milliseconds. */
   readonly requestTimeoutMs: number;
+  /** How long a connection may be idle, in milliseconds. */
+  readonly keepAliveMs: number;
   readonly newId: () => string;
   /** The answer to a request that is refused; counts and logs the problem. */
   readonly refuse: (request: SeenRequest, problem: Problem) => ProblemAnswer;
@@ -57,7 +56,7 @@ export class HttpServer {
       {
         requestTimeout: this.#options.requestTimeoutMs,
         connectionsCheckingInterval: CONNECTIONS_CHECK_MS,
-        keepAliveTimeout: KEEP_ALIVE_MS,
+        keepAliveTimeout: this.#options.keepAliveMs,
         requireHostHeader: false,
       },
       seen,

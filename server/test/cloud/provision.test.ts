@@ -47,6 +47,43 @@ describeWith(['pstest', 'bqemulator'], 'provisioning', () => {
     ]);
   });
 
+  it('row 5: stops where another subscription writes the topic into the table already, and goes on without it', async () => {
+    const google = await startGoogle();
+    await google.provision();
+    const topic = google.clients.pubsub.topic('analytics');
+    const table = 'daybook-test.daybook.events';
+    await topic.createSubscription('by-hand', { bigqueryConfig: { table: table.replace('.', ':') } });
+    await topic.createSubscription('archive', { bigqueryConfig: { table: 'daybook-test.daybook.archive' } });
+    await topic.createSubscription('other', {});
+    await expect(google.provision()).rejects.toThrow(
+      `subscription by-hand writes topic analytics into ${table} already: with another each event would be stored twice`,
+    );
+    await google.clients.pubsub.subscription('by-hand').delete();
+    expect(await google.provision()).toEqual([]);
+  });
+
+  it('row 5: stops where its own subscription writes another table', async () => {
+    const google = await startGoogle();
+    await google.provision();
+    await expect(google.provision({ BIGQUERY_TABLE_NAME: 'daybook.clicks' })).rejects.toThrow(
+      'subscription analytics-bigquery writes daybook-test.daybook.events, and not daybook-test.daybook.clicks',
+    );
+  });
+
+  it('row 4: lets columns of an older table be absent', async () => {
+    const google = await startGoogle();
+    const { place } = google.config.google;
+    await google.clients.bigquery.dataset(place.dataset).create({ location: 'US' });
+    await run(
+      google,
+      `CREATE TABLE ${tableSql(place, 'table')} (user_id STRING NOT NULL, page STRING NOT NULL)`,
+    );
+    const insert = `INSERT INTO ${tableSql(place, 'table')} (user_id) VALUES ('ann')`;
+    await expect(run(google, insert)).rejects.toThrow(/NULL/i);
+    expect(await google.provision()).toContain('let column page of table events be NULL');
+    await run(google, insert);
+  });
+
   it('refuses a table whose columns are of other types, by name', async () => {
     const google = await startGoogle();
     const { place } = google.config.google;

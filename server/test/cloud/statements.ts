@@ -8,6 +8,7 @@ import {
   createDeadLettersTable,
   createEventsTable,
   createView,
+  dropNotNull,
   grantOn,
 } from '../../src/warehouse/bigquery/ddl.ts';
 import { bigqueryDialect } from '../../src/warehouse/bigquery/dialect.ts';
@@ -34,7 +35,7 @@ export function definitions(place: BigqueryPlace, timezone: string): readonly Na
     named('columns added to a table in use', addColumns(place, 'table', EVENT_COLUMNS.slice(9))),
     ...views.map((view) => named(`view ${view.name}`, createView(place, view))),
     named('rights on a table', grantOn({ place, name: 'table' }, 'roles/bigquery.dataEditor', MEMBER)),
-    named('rights on the dataset', grantOn({ place }, 'roles/bigquery.dataViewer', MEMBER)),
+    named('a column that may be absent', dropNotNull(place, 'table', 'page')),
   ];
 }
 

@@ -125,6 +125,12 @@ withTools(['helm'], 'the chart', () => {
     expect(config.journal).toBe(config.warehouse === 'duckdb');
   });
 
+  it.each(CASES)('row 2: %s keeps connections longer than the 600 s of Google’s load balancers', (name) => {
+    const { env } = podOf(render(name)).containers[0];
+    const given = env.find((item) => item.name === 'DAYBOOK_HTTP_KEEP_ALIVE_MS')?.value;
+    expect(readConfig({ DAYBOOK_HTTP_KEEP_ALIVE_MS: given }).keepAliveMs).toBeGreaterThan(600_000);
+  });
+
   it('embedded: is one replica with a disk, without what scales it', () => {
     const manifests = render('embedded');
     expect(ofKind(manifests, 'StatefulSet')[0]?.spec).toMatchObject({ replicas: 1 });

@@ -1,7 +1,7 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, existsSync, lstatSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -91,7 +91,7 @@ describe('the image, built by a stand-in for an engine', () => {
       expect(existsSync(join(app, 'node_modules', name)), name).toBe(false);
     }
     expect(existsSync(join(app, 'server/src'))).toBe(false);
-    expect(existsSync(join(app, 'server/google/node_modules/@google-cloud/pubsub'))).toBe(true);
+    expect(existsSync(join(app, 'node_modules/@google-cloud/pubsub'))).toBe(true);
   });
 
   it(`runs as ${ROOT_USER ? 'the image’s user, which is not root' : 'this user: only root can become another'}`, () => {
@@ -156,6 +156,49 @@ describe('the image, built by a stand-in for an engine', () => {
     expect(stdout).toMatch(/doctor/);
   });
 
+  it('refuses to start for Google Cloud without keys, and says the whole command with keys', async () => {
+    const { cwd, env, ...user } = context();
+    const { DAYBOOK_WRITE_KEYS: _write, DAYBOOK_READ_KEYS: _read, ...rest } = env;
+    const google = {
+      ...rest,
+      GOOGLE_APPLICATION_CREDENTIALS: '/var/secrets/google/key.json',
+      GOOGLE_CLOUD_PROJECT: 'acme-web',
+      BIGQUERY_TABLE_NAME: 'acme-web.web.events',
+    };
+    const started = promisify(execFile)(process.execPath, image.command.slice(1), {
+      cwd,
+      env: google,
+      ...user,
+    });
+    await expect(started).rejects.toMatchObject({
+      code: 78,
+      stderr: expect.stringMatching(
+        /docker run -p 3000:3000 [^]*BIGQUERY_TABLE_NAME=acme-web\.web\.events [^]*DAYBOOK_READ_KEYS=\S{32} [^]*analytics-endpoint[^]*DAYBOOK_ALLOW_ANONYMOUS=on/,
+      ) as string,
+    });
+  });
+
+  it.skipIf(!ROOT_USER)(
+    'says mode and owner of a key file that its user cannot read (needs root)',
+    async () => {
+      const key = join(image.root, 'tmp/key.json');
+      writeFileSync(key, '{"type":"service_account"}', { mode: 0o600 });
+      const { cwd, env, ...user } = context();
+      const google = { ...env, GOOGLE_APPLICATION_CREDENTIALS: key, GOOGLE_CLOUD_PROJECT: 'acme-web' };
+      const started = promisify(execFile)(process.execPath, image.command.slice(1), {
+        cwd,
+        env: google,
+        ...user,
+      });
+      await expect(started).rejects.toMatchObject({
+        code: 78,
+        stderr: expect.stringMatching(
+          /cannot be read by user 10001.*mode is 0600, its owner user 0/,
+        ) as string,
+      });
+    },
+  );
+
   it('ends on SIGTERM in time, with nothing written beside /data and /tmp', async () => {
     const started = performance.now();
     server.kill('SIGTERM');
@@ -163,6 +206,28 @@ describe('the image, built by a stand-in for an engine', () => {
     expect(code, output).toBe(0);
     expect(performance.now() - started).toBeLessThan(20_000);
     expect(fingerprint(app)).toBe(before);
+  });
+
+  it('makes keys at the first start without them, prints them once, and knows them afterwards', async () => {
+    const { cwd, env, ...user } = context();
+    const { DAYBOOK_WRITE_KEYS: _write, DAYBOOK_READ_KEYS: _read, ...rest } = env;
+    const start = async () => {
+      const child = spawn(process.execPath, image.command.slice(1), { cwd, env: rest, ...user });
+      let text = '';
+      child.stdout.on('data', (chunk) => (text += String(chunk)));
+      await expect.poll(() => text, { timeout: 30_000 }).toContain('Daybook listens on');
+      return { text, stop: () => (child.kill('SIGTERM'), once(child, 'exit')) };
+    };
+    const first = await start();
+    const key = /read key: (\S+)/.exec(first.text)?.[1];
+    await first.stop();
+    const second = await start();
+    expect(second.text).not.toMatch(/read key:/);
+    const authorization = `Bearer ${key}`;
+    expect((await fetch(url('/analytics/daily'), { headers: { authorization } })).status).toBe(200);
+    expect((await fetch(url('/analytics/daily'))).status).toBe(401);
+    await second.stop();
+    expect(lstatSync(join(image.root, 'data/keys.json')).mode & 0o777).toBe(0o600);
   });
 });
 

@@ -25,7 +25,7 @@ export function build(): Stage {
   chmodSync(base, 0o755);
   const stages = new Map<string, Stage>();
   let stage: Stage | undefined;
-  for (const [keyword, text] of dockerfile(read('deploy/docker/Dockerfile'))) {
+  for (const [keyword, text] of dockerfile(read('Dockerfile'))) {
     if (keyword === 'FROM') {
       const name = / AS (\S+)$/.exec(text)?.[1] ?? 'last';
       stage = open(join(base, name));

@@ -119,7 +119,7 @@ it('dependabot looks after every folder that has packages', () => {
     updates: { 'package-ecosystem': string; directory?: string; directories?: string[] }[];
   };
   const npm = updates.find((update) => update['package-ecosystem'] === 'npm');
-  expect(npm?.directories).toEqual(['/', '/server/google', '/server/test/deploy/tools']);
+  expect(npm?.directories).toEqual(['/', '/server/test/deploy/tools']);
   const kinds = updates.map((update) => update['package-ecosystem']);
   expect(kinds).toEqual(['npm', 'docker', 'github-actions', 'terraform']);
 });

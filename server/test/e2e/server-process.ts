@@ -16,6 +16,8 @@ process.once('exit', killServers);
 export interface ServerOptions {
   readonly directory: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** The folder that it runs in, whose `.env` it reads. Default: that of this process. */
+  readonly cwd?: string;
   /** Runs the server under a command, e.g. strace with its options. */
   readonly under?: readonly string[];
 }
@@ -39,10 +41,11 @@ export interface ServerProcess {
 }
 
 /** Starts the built server on a free port. Does not wait: see `ready`. */
-export function spawnServer({ directory, env = {}, under = [] }: ServerOptions): ServerProcess {
+export function spawnServer({ directory, env = {}, under = [], cwd }: ServerOptions): ServerProcess {
   const [command, ...args] = [...under, process.execPath, MAIN];
   const child = spawn(command, args, {
     detached: true,
+    ...(cwd === undefined ? {} : { cwd }),
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {
       PATH: process.env['PATH'],

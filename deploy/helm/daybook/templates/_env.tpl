@@ -21,6 +21,8 @@
   value: {{ .Values.logLevel }}
 - name: DAYBOOK_SHUTDOWN_TIMEOUT_MS
   value: {{ .Values.shutdown.timeoutMs | int64 | quote }}
+- name: DAYBOOK_HTTP_KEEP_ALIVE_MS
+  value: {{ .Values.keepAliveMs | int64 | quote }}
 {{- if eq .Values.mode "embedded" }}
 - name: DAYBOOK_JOURNAL_BYTES_MAX
   value: {{ .Values.embedded.journalBytesMax | int64 | quote }}

@@ -48,7 +48,8 @@ function attempt(topic: PubsubTopic, messages: readonly PubsubMessage[]): Promis
     let left = messages.length;
     for (const message of messages) {
       topic.publishMessage(message, (error) => {
-        if (error !== null && error !== undefined) failed.push({ message, error: pubsubError(error) });
+        if (error !== null && error !== undefined)
+          failed.push({ message, error: pubsubError(error, topic.name) });
         left -= 1;
         if (left === 0) resolve(failed);
       });

@@ -1,8 +1,8 @@
 import { loadGoogleClient, type IamPolicy } from '../../google.ts';
 
 /*
- * What the driver uses of `@google-cloud/pubsub`, in its own terms: the package is installed only where Daybook runs on
- * Google Cloud, so its types cannot be imported. The cloud tests compile the real client against these.
+ * What the driver uses of `@google-cloud/pubsub`, in its own terms: the package is optional and the sources compile without
+ * it, so its types cannot be imported. The cloud tests compile the real client against these.
  */
 
 export interface PubsubMessage {
@@ -13,9 +13,23 @@ export interface PubsubMessage {
 export interface PubsubIam {
   getPolicy(): Promise<[IamPolicy, ...unknown[]]>;
   setPolicy(policy: IamPolicy): Promise<unknown>;
+  /** Which of the permissions this account has. */
+  testPermissions(permissions: string[]): Promise<[Record<string, boolean>, ...unknown[]]>;
+}
+
+/** https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.topics#Topic */
+interface TopicMetadata {
+  readonly schemaSettings?: { readonly schema?: string | null } | null;
+}
+
+/** https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.subscriptions#Subscription */
+interface SubscriptionMetadata {
+  readonly bigqueryConfig?: { readonly table?: string | null } | null;
 }
 
 export interface PubsubTopic {
+  /** projects/PROJECT/topics/TOPIC */
+  readonly name: string;
   publishMessage(
     message: PubsubMessage,
     callback: (error?: Error | null, messageId?: string | null) => void,
@@ -23,12 +37,17 @@ export interface PubsubTopic {
   flush(): Promise<void>;
   exists(): Promise<[boolean]>;
   create(): Promise<unknown>;
+  getMetadata(): Promise<[TopicMetadata, ...unknown[]]>;
+  getSubscriptions(): Promise<[PubsubSubscription[], ...unknown[]]>;
   createSubscription(name: string, options: object): Promise<unknown>;
   delete(): Promise<unknown>;
   readonly iam: PubsubIam;
 }
 
 export interface PubsubSubscription {
+  /** projects/PROJECT/subscriptions/SUBSCRIPTION */
+  readonly name: string;
+  getMetadata(): Promise<[SubscriptionMetadata, ...unknown[]]>;
   exists(): Promise<[boolean]>;
   delete(): Promise<unknown>;
   readonly iam: PubsubIam;

@@ -14,13 +14,17 @@ function project() {
   const topics = new Set<string>();
   const subscriptions = new Map<string, { bigqueryConfig: object; deadLetterPolicy?: object }>();
   const policies = new Map<string, IamPolicy>();
+  const schemas = new Map<string, { schema: string }>();
   const iam = (name: string) => ({
     getPolicy: () => Promise.resolve([policies.get(name) ?? {}]),
     setPolicy: (policy: IamPolicy) => Promise.resolve(policies.set(name, policy)),
   });
   const client = {
     topic: (name: string) => ({
+      name: `projects/acme-web/topics/${name}`,
       exists: () => Promise.resolve([topics.has(name)]),
+      getMetadata: () => Promise.resolve([{ schemaSettings: schemas.get(name) ?? null }]),
+      getSubscriptions: () => Promise.resolve([[]]),
       create: () => Promise.resolve(topics.add(name)),
       createSubscription: (subscription: string, options: never) =>
         Promise.resolve(subscriptions.set(subscription, options)),
@@ -31,7 +35,7 @@ function project() {
       iam: iam(name),
     }),
   } as unknown as PubsubClient;
-  return { client, subscriptions, policies };
+  return { client, subscriptions, policies, schemas };
 }
 
 async function provisioned(writer: string) {
@@ -51,6 +55,21 @@ const membersOf = (policies: ReadonlyMap<string, IamPolicy>, name: string) =>
   (policies.get(name)?.bindings ?? []).map(({ role, members }) => [role, members]);
 
 describe('planPubsub()', () => {
+  it('row 5: stops at a topic whose schema may refuse events', async () => {
+    const made = project();
+    const options = {
+      projectId: 'acme-web',
+      topic: 'analytics',
+      eventsTable: 'acme-web.daybook.events',
+      deadLettersTable: 'acme-web.daybook.dead',
+    };
+    await made.client.topic('analytics').create();
+    made.schemas.set('analytics', { schema: 'projects/acme-web/schemas/event' });
+    await expect(planPubsub(made.client, options)).rejects.toThrow(
+      /topic analytics has the schema projects\/acme-web\/schemas\/event.*--clear-schema-settings/,
+    );
+  });
+
   it('gives the rights that publishing and dead letters need, and the second time nothing', async () => {
     const { policies, again } = await provisioned(AGENT);
     expect(membersOf(policies, 'analytics')).toEqual([['roles/pubsub.publisher', [SERVER]]]);

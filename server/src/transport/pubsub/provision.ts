@@ -1,6 +1,7 @@
 import { grants, type Members, type ProvisionStep } from '../../google.ts';
 import type { PubsubClient, PubsubIam } from './client.ts';
 import { pubsubNames } from './names.ts';
+import { checkTopicInUse } from './topic-check.ts';
 
 export interface PubsubProvisionOptions {
   readonly projectId: string;
@@ -26,7 +27,10 @@ const SUBSCRIPTION = {
   retryPolicy: { minimumBackoff: { seconds: 10 }, maximumBackoff: { seconds: 600 } },
 } as const;
 
-/** What is missing of topics, subscriptions and rights, in the order in which it has to be made. */
+/**
+ * What is missing of topics, subscriptions and rights, in the order in which it has to be made.
+ * @throws Error when the topic is in use in a form that would lose or double events
+ */
 export async function planPubsub(
   client: PubsubClient,
   options: PubsubProvisionOptions,
@@ -37,6 +41,7 @@ export async function planPubsub(
   for (const name of [names.topic, names.deadLetterTopic]) {
     const [exists] = await client.topic(name).exists();
     if (!exists) steps.push({ what: `make topic ${name}`, apply: () => client.topic(name).create() });
+    else if (name === names.topic) await checkTopicInUse(client, names, options.eventsTable);
   }
   // Rights on the topics come before the subscriptions that need them.
   if (members !== undefined) {

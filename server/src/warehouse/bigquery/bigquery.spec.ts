@@ -110,10 +110,10 @@ describe('planBigquery()', () => {
 
   it('gives the rights to write the tables and to read the dataset', async () => {
     const steps = await planBigquery(wholeDataset([], []), options);
-    expect(steps.map(({ sql }) => sql)).toEqual([
+    expect(steps.map(({ sql, what }) => sql ?? what)).toEqual([
       `GRANT \`roles/bigquery.dataEditor\` ON TABLE \`acme-web.daybook.events\` TO '${WRITER}'`,
       `GRANT \`roles/bigquery.dataEditor\` ON TABLE \`acme-web.daybook.events_dead_letters_raw\` TO '${WRITER}'`,
-      `GRANT \`roles/bigquery.dataViewer\` ON SCHEMA \`acme-web.daybook\` TO '${SERVER}'`,
+      `give roles/bigquery.dataViewer on dataset daybook to ${SERVER}`,
     ]);
   });
 

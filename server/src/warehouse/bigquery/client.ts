@@ -1,8 +1,10 @@
 import { loadGoogleClient, type IamPolicy } from '../../google.ts';
+import { isDenied, isNotFound } from './errors.ts';
+import type { BigqueryPlace } from './names.ts';
 
 /*
- * What the driver uses of `@google-cloud/bigquery`, in its own terms: the package is installed only where Daybook runs
- * on Google Cloud, so its types cannot be imported. The cloud tests compile the real client against these.
+ * What the driver uses of `@google-cloud/bigquery`, in its own terms: the package is optional and the sources compile without
+ * it, so its types cannot be imported. The cloud tests compile the real client against these.
  */
 
 export interface QueryJobOptions {
@@ -15,6 +17,8 @@ export interface QueryJobOptions {
   readonly jobTimeoutMs?: number;
   readonly dryRun?: boolean;
   readonly useQueryCache?: boolean;
+  /** Where the job runs: where the dataset lies. */
+  readonly location?: string;
 }
 
 export interface BigqueryJob {
@@ -29,26 +33,42 @@ export interface BigqueryJob {
   cancel(): Promise<unknown>;
 }
 
+interface TableField {
+  readonly name?: string;
+  readonly type?: string;
+  /** NULLABLE where it is absent. */
+  readonly mode?: string;
+}
+
+/** https://cloud.google.com/bigquery/docs/reference/rest/v2/tables#Table */
 export interface TableMetadata {
-  readonly schema?: { readonly fields?: readonly { readonly name?: string; readonly type?: string }[] };
+  readonly schema?: { readonly fields?: readonly TableField[] };
+  readonly timePartitioning?: { readonly expirationMs?: string };
 }
 
 export interface BigqueryTable {
   getIamPolicy(): Promise<[IamPolicy, ...unknown[]]>;
   getMetadata(): Promise<[TableMetadata, ...unknown[]]>;
+  /** Those of the permissions that this account has. */
+  testIamPermissions(permissions: string[]): Promise<[{ readonly permissions?: string[] }, ...unknown[]]>;
+}
+
+/** A role and who has it: one of userByEmail, groupByEmail, domain, iamMember and others. */
+interface DatasetAccess {
+  readonly role?: string;
 }
 
 /** https://cloud.google.com/bigquery/docs/reference/rest/v2/datasets#Dataset */
 export interface DatasetMetadata {
-  readonly access?: readonly {
-    readonly role?: string;
-    readonly userByEmail?: string;
-    readonly iamMember?: string;
-  }[];
+  readonly location?: string;
+  readonly etag?: string;
+  readonly access?: readonly DatasetAccess[];
 }
 
 export interface BigqueryDataset {
   getMetadata(): Promise<[DatasetMetadata, ...unknown[]]>;
+  /** Changes what is given; with an etag only if nothing has changed since. */
+  setMetadata(metadata: object): Promise<unknown>;
   exists(): Promise<[boolean, ...unknown[]]>;
   create(options: { readonly location: string; readonly description?: string }): Promise<unknown>;
   delete(options: { readonly force: boolean }): Promise<unknown>;
@@ -58,7 +78,8 @@ export interface BigqueryDataset {
 export interface BigqueryClient {
   createQueryJob(options: QueryJobOptions): Promise<[BigqueryJob, ...unknown[]]>;
   createQueryStream(options: QueryJobOptions): AsyncIterable<unknown>;
-  dataset(id: string): BigqueryDataset;
+  /** `projectId`: where it lies in another project than that of the client. */
+  dataset(id: string, options?: { readonly projectId: string }): BigqueryDataset;
   request(
     options: { readonly uri: string },
     callback: (error: Error | null, body?: unknown) => void,
@@ -72,10 +93,31 @@ export interface BigqueryClientOptions {
   readonly emulator: boolean;
 }
 
+/** Authorizes nothing: an emulator asks for no credentials, and a key file that is set is not taken to Google for a token. */
+const NOBODY = { getRequestHeaders: () => Promise.resolve(new Headers()) };
+
 /** Makes a client; it finds credentials by itself (Application Default Credentials) and honours BIGQUERY_EMULATOR_HOST. */
 export function makeBigqueryClient({ projectId, location, emulator }: BigqueryClientOptions): BigqueryClient {
   const { BigQuery } = loadGoogleClient('@google-cloud/bigquery') as {
     BigQuery: new (options: object) => BigqueryClient;
   };
-  return new BigQuery({ projectId, location, ...(emulator ? { token: 'emulator' } : {}) });
+  return new BigQuery({ projectId, location, ...(emulator ? { authClient: NOBODY } : {}) });
+}
+
+/** The dataset of a place, which may lie in another project than the client's. */
+export function datasetOf(client: BigqueryClient, { projectId, dataset }: BigqueryPlace): BigqueryDataset {
+  return client.dataset(dataset, { projectId });
+}
+
+/**
+ * Where the dataset of a place lies; undefined where it is not there or this account may not look. A job that runs in another
+ * location is told that the dataset is not there. https://cloud.google.com/bigquery/docs/locations#specify_locations
+ */
+export async function locationOf(client: BigqueryClient, place: BigqueryPlace): Promise<string | undefined> {
+  try {
+    return (await datasetOf(client, place).getMetadata())[0].location;
+  } catch (error) {
+    if (isNotFound(error) || isDenied(error)) return undefined;
+    throw error;
+  }
 }

@@ -38,6 +38,11 @@ export function addColumns(
   return `ALTER TABLE ${tableSql(place, name)}\n${clauses.join(',\n')}`;
 }
 
+/** Lets a column be absent from a message. */
+export function dropNotNull(place: BigqueryPlace, name: BigqueryTableName, column: string): string {
+  return `ALTER TABLE ${tableSql(place, name)}\n  ALTER COLUMN ${column} DROP NOT NULL`;
+}
+
 function definition({ name, type, required, description }: Column): string {
   return `${name} ${type}${required === true ? ' NOT NULL' : ''} OPTIONS (description = ${literal(description)})`;
 }
@@ -51,16 +56,13 @@ export function createView(place: BigqueryPlace, view: ViewDefinition): string {
   return `CREATE OR REPLACE MATERIALIZED VIEW ${name}\n${cluster}${options} AS\n${view.sql}`;
 }
 
-/** Gives a role on one table, or on the whole dataset where no table is named. */
+/** Gives a role on a table. */
 export function grantOn(
-  on: { readonly place: BigqueryPlace; readonly name?: BigqueryTableName },
+  { place, name }: { readonly place: BigqueryPlace; readonly name: BigqueryTableName },
   role: string,
   member: string,
 ): string {
-  const { place, name } = on;
-  const target =
-    name === undefined ? `SCHEMA \`${place.projectId}.${place.dataset}\`` : `TABLE ${tableSql(place, name)}`;
-  return `GRANT \`${role}\` ON ${target} TO ${literal(member)}`;
+  return `GRANT \`${role}\` ON TABLE ${tableSql(place, name)} TO ${literal(member)}`;
 }
 
 function literal(text: string): string {

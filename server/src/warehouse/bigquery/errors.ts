@@ -28,6 +28,23 @@ const MESSAGES: readonly (readonly [RegExp, StoreErrorCode])[] = [
   [/ECONNREFUSED|ECONNRESET|ENOTFOUND|EAI_AGAIN|socket hang up/i, 'unavailable'],
 ];
 
+/** Whether the API answered that what was asked for is not there. */
+export function isNotFound(error: unknown): boolean {
+  return answered(error, 404, 'notFound');
+}
+
+/** Whether the API answered that this account has no right to it. */
+export function isDenied(error: unknown): boolean {
+  return answered(error, 403, 'accessDenied');
+}
+
+function answered(error: unknown, status: number, reason: string): boolean {
+  const { code, errors = [] } = error as ApiError;
+  const reasons = errors.flatMap((each) => each.reason ?? []);
+  // The same status is given for other reasons too, as 403 is for a quota that is used up.
+  return reasons.length > 0 ? reasons.includes(reason) : code === status;
+}
+
 interface ApiError {
   readonly code?: number | string;
   readonly message?: string;

@@ -1,8 +1,25 @@
+import { isDeepStrictEqual } from 'node:util';
 import { grants, type Members, type ProvisionStep } from '../../google.ts';
-import type { BigqueryClient, BigqueryTable, TableMetadata } from './client.ts';
+import {
+  datasetOf,
+  locationOf,
+  type BigqueryClient,
+  type BigqueryTable,
+  type TableMetadata,
+} from './client.ts';
+import { accessMember, READER_ROLE, readers } from './access.ts';
 import { DEAD_LETTER_COLUMNS, EVENT_COLUMNS, type Column } from './columns.ts';
-import { addColumns, createDeadLettersTable, createEventsTable, createView, grantOn } from './ddl.ts';
+import {
+  addColumns,
+  createDeadLettersTable,
+  createEventsTable,
+  createView,
+  dropNotNull,
+  grantOn,
+} from './ddl.ts';
+import { isNotFound } from './errors.ts';
 import { tableId, tableSql, type BigqueryPlace, type BigqueryTableName } from './names.ts';
+import { tableChanges } from './table-check.ts';
 import { versionView, viewDefinitions, viewVersions, type ViewDefinition } from './views.ts';
 
 export interface BigqueryProvisionOptions {
@@ -14,14 +31,15 @@ export interface BigqueryProvisionOptions {
 }
 
 const WRITER_ROLE = 'roles/bigquery.dataEditor';
-const READER_ROLE = 'roles/bigquery.dataViewer';
 
 /** What is missing of dataset, tables, views and rights, in the order in which it has to be made. */
 export async function planBigquery(
   client: BigqueryClient,
   options: BigqueryProvisionOptions,
 ): Promise<readonly ProvisionStep[]> {
-  const plan = new Plan(client, options);
+  // A dataset cannot be moved: everything else is made where it lies.
+  const location = (await locationOf(client, options.place)) ?? options.location;
+  const plan = new Plan(client, { ...options, location });
   await plan.dataset();
   await plan.table('table', EVENT_COLUMNS, createEventsTable(options.place));
   await plan.table('dead_letters_raw', DEAD_LETTER_COLUMNS, createDeadLettersTable(options.place));
@@ -32,7 +50,7 @@ export async function planBigquery(
 
 /** Deletes the dataset with everything in it. */
 export async function removeBigquery(client: BigqueryClient, place: BigqueryPlace): Promise<void> {
-  const dataset = client.dataset(place.dataset);
+  const dataset = datasetOf(client, place);
   const [exists] = await dataset.exists();
   if (exists) await dataset.delete({ force: true });
 }
@@ -65,14 +83,14 @@ class Plan {
 
   async dataset(): Promise<void> {
     const { place, location } = this.#options;
-    const dataset = this.#client.dataset(place.dataset);
+    const dataset = datasetOf(this.#client, place);
     const [exists] = await dataset.exists();
     if (exists) return;
     const what = `make dataset ${place.dataset} in ${location}`;
     this.steps.push({ what, apply: () => dataset.create({ location }) });
   }
 
-  /** A table that is there keeps its rows and columns; those that are missing are added, as NULLABLE. */
+  /** A table that is there keeps its rows and columns; those that are missing are added, as NULLABLE. @throws Error, see `tableChanges` */
   async table(name: BigqueryTableName, columns: readonly Column[], create: string): Promise<void> {
     const { place } = this.#options;
     const id = tableId(place, name);
@@ -81,11 +99,9 @@ class Plan {
       this.#run(`make table ${id}`, create);
       return;
     }
-    const present = new Map(
-      (metadata.schema?.fields ?? []).map((field) => [field.name?.toLowerCase(), field.type]),
-    );
-    const missing = columns.filter((column) => !present.has(column.name));
-    for (const column of columns) checkType(id, column, present.get(column.name));
+    const { missing, relaxed } = tableChanges(id, metadata, columns);
+    for (const { name: column } of relaxed)
+      this.#run(`let column ${column} of table ${id} be NULL`, dropNotNull(place, name, column));
     if (missing.length === 0) return;
     const names = missing.map((column) => column.name).join(', ');
     this.#run(`add to table ${id} the columns ${names}`, addColumns(place, name, missing));
@@ -93,7 +109,7 @@ class Plan {
 
   async views(): Promise<void> {
     const { place, timezone } = this.#options;
-    const made = await madeVersions(this.#client, place);
+    const made = await madeVersions(this.#client, place, this.#options.location);
     const wanted = viewVersions(timezone);
     const steps = this.steps.length;
     for (const view of viewDefinitions(place, timezone)) {
@@ -111,7 +127,8 @@ class Plan {
   /** A dry run costs nothing and finds what a query would. */
   async #viewExists({ name }: ViewDefinition): Promise<boolean> {
     const query = `SELECT * FROM ${tableSql(this.#options.place, name)}`;
-    return isThere(this.#client.createQueryJob({ query, dryRun: true }));
+    const { location } = this.#options;
+    return isThere(this.#client.createQueryJob({ query, dryRun: true, location }));
   }
 
   async rights(): Promise<void> {
@@ -133,20 +150,21 @@ class Plan {
 
   async #reader(server: string): Promise<void> {
     const { place } = this.#options;
-    const [metadata] = await this.#client
-      .dataset(place.dataset)
+    const [metadata] = await datasetOf(this.#client, place)
       .getMetadata()
       .catch(() => [{ access: [] }] as const);
-    const email = server.replace(/^[a-zA-Z]+:/, '');
-    const known = (metadata.access ?? []).some(
-      ({ role, userByEmail, iamMember }) =>
-        (userByEmail === email || iamMember === server) && (role === 'READER' || role === READER_ROLE),
-    );
-    if (known) return;
-    this.#run(
-      `give ${READER_ROLE} on dataset ${place.dataset} to ${server}`,
-      grantOn({ place }, READER_ROLE, server),
-    );
+    const member = accessMember(server);
+    if (readers(metadata).some((entry) => isDeepStrictEqual(entry, member))) return;
+    this.steps.push({
+      what: `give ${READER_ROLE} on dataset ${place.dataset} to ${server}`,
+      apply: async () => {
+        const dataset = datasetOf(this.#client, place);
+        const [{ access = [], etag }] = await dataset.getMetadata();
+        // With the etag, a change that another made meanwhile is not undone: this one fails then.
+        const entry = { role: READER_ROLE, ...member };
+        await dataset.setMetadata({ access: [...access, entry], ...(etag === undefined ? {} : { etag }) });
+      },
+    });
   }
 
   #run(what: string, sql: string): void {
@@ -154,7 +172,7 @@ class Plan {
       what,
       sql,
       apply: async () => {
-        const [job] = await this.#client.createQueryJob({ query: sql });
+        const [job] = await this.#client.createQueryJob({ query: sql, location: this.#options.location });
         await job.getQueryResults({});
       },
     });
@@ -162,7 +180,7 @@ class Plan {
 
   #table(name: BigqueryTableName): BigqueryTable {
     const { place } = this.#options;
-    return this.#client.dataset(place.dataset).table(tableId(place, name));
+    return datasetOf(this.#client, place).table(tableId(place, name));
   }
 }
 
@@ -170,10 +188,11 @@ class Plan {
 export async function madeVersions(
   client: BigqueryClient,
   place: BigqueryPlace,
+  location: string,
 ): Promise<ReadonlyMap<string, string>> {
   const query = `SELECT view_name, version FROM ${tableSql(place, 'version')}`;
   try {
-    const [job] = await client.createQueryJob({ query });
+    const [job] = await client.createQueryJob({ query, location });
     const [rows] = await job.getQueryResults({});
     return new Map(
       (rows as { view_name: string; version: string }[]).map((row) => [row.view_name, row.version]),
@@ -201,26 +220,4 @@ async function isThere(asked: Promise<unknown>): Promise<boolean> {
     if (isNotFound(error)) return false;
     throw error;
   }
-}
-
-function isNotFound(error: unknown): boolean {
-  const { code, errors = [] } = error as { code?: unknown; errors?: readonly { reason?: string }[] };
-  return code === 404 || errors.some(({ reason }) => reason === 'notFound');
-}
-
-/** Names of a type in BigQuery's API, by ours. */
-const API_TYPES = {
-  STRING: ['STRING'],
-  INT64: ['INTEGER', 'INT64'],
-  TIMESTAMP: ['TIMESTAMP'],
-  // A string holds the same text.
-  JSON: ['JSON', 'STRING'],
-} as const;
-
-/** @throws Error when a column that is there cannot hold what is written into it */
-function checkType(table: string, { name, type }: Column, present: string | undefined): void {
-  if (present === undefined || (API_TYPES[type] as readonly string[]).includes(present)) return;
-  throw new Error(
-    `${table}.${name} is ${present} and must be ${type}: use another table, or change the column`,
-  );
 }

@@ -12,19 +12,23 @@ import type {
   Warehouse,
   WarehouseSupports,
 } from '../contract.ts';
-import { makeBigqueryClient, type BigqueryClient, type QueryJobOptions } from './client.ts';
+import { locationOf, makeBigqueryClient, type BigqueryClient, type QueryJobOptions } from './client.ts';
 import { bigqueryDialect } from './dialect.ts';
-import { bigqueryError } from './errors.ts';
+import { bigqueryError, isDenied, isNotFound } from './errors.ts';
 import { exportLines, exportQuery } from './export.ts';
 import { tableSql, type BigqueryPlace } from './names.ts';
 import { madeVersions } from './provision.ts';
+import { readFaults } from './rights.ts';
 import { rowsOf } from './rows.ts';
 import { bigquerySupports } from './supports.ts';
 import { verifyStatements } from './verify.ts';
 import { viewVersions } from './views.ts';
 
 export interface BigqueryWarehouseOptions {
+  /** Project that queries run in and are billed to. */
+  readonly projectId: string;
   readonly place: BigqueryPlace;
+  /** Where queries run, while it is not known where the dataset lies. */
   readonly location: string;
   /** Reporting timezone, an IANA name; that of the views. */
   readonly timezone: string;
@@ -44,6 +48,12 @@ const LABELS = { app: 'daybook' } as const;
 /** Longest time of an export or of a comparison, in milliseconds. */
 const LONG_TIMEOUT_MS = 3_600_000;
 
+/** Shortest time from one search for what is missing to the next, in milliseconds. */
+const EXPLAIN_MS = 30_000;
+
+/** The views are not those of this version. */
+class ViewsError extends StoreError {}
+
 /**
  * BigQuery, filled by a Pub/Sub subscription without code between: this driver only reads. Rollups are materialized
  * views (`views.ts`), made by `daybook gcp provision`; `open` refuses views that are not those of this version and timezone.
@@ -54,31 +64,51 @@ export class BigqueryWarehouse implements Warehouse {
   readonly supports: WarehouseSupports;
   readonly #options: BigqueryWarehouseOptions;
   #client: BigqueryClient | undefined;
+  #location: string;
+  #explainAfterMs = 0;
 
   constructor(options: BigqueryWarehouseOptions) {
     this.#options = options;
+    this.#location = options.location;
     this.dialect = bigqueryDialect(options.place);
     this.supports = bigquerySupports(options.stalenessMs);
   }
 
   async open(): Promise<void> {
-    const { place, location, emulator, makeClient } = this.#options;
+    const { projectId, place, location, emulator, makeClient } = this.#options;
     try {
-      const client = makeClient?.() ?? makeBigqueryClient({ projectId: place.projectId, location, emulator });
-      await this.#checkViews(client);
+      const client = makeClient?.() ?? makeBigqueryClient({ projectId, location, emulator });
+      try {
+        this.#location = (await locationOf(client, place)) ?? location;
+        await this.#checkViews(client);
+      } catch (error) {
+        throw await this.#explained(client, error);
+      }
       this.#client = client;
     } catch (error) {
       throw bigqueryError(error);
     }
   }
 
+  /** The error with what is missing by name, where a right or a thing is; asked for once in a while, however many fail. */
+  async #explained(client: BigqueryClient, error: unknown): Promise<unknown> {
+    if (!isDenied(error) && !isNotFound(error) && !(error instanceof ViewsError)) return error;
+    const nowMs = performance.now();
+    if (nowMs < this.#explainAfterMs) return error;
+    this.#explainAfterMs = nowMs + EXPLAIN_MS;
+    const { place, projectId } = this.#options;
+    const faults = await readFaults(client, { place, projectId }).catch(() => []);
+    if (faults.length === 0) return error;
+    return new StoreError('unavailable', `bigquery: ${faults.join('; ')}`, { cause: error });
+  }
+
   async #checkViews(client: BigqueryClient): Promise<void> {
     const { place, timezone } = this.#options;
-    const made = await madeVersions(client, place);
+    const made = await madeVersions(client, place, this.#location);
     const others = [...viewVersions(timezone)].filter(([name, version]) => made.get(name) !== version);
     if (others.length === 0) return;
     const names = others.map(([name]) => name);
-    throw new StoreError(
+    throw new ViewsError(
       'unavailable',
       `bigquery: views of ${tableSql(place, 'table')} are missing (${names.join(', ')}), or made for another timezone ` +
         `than ${timezone} or by another version: run "daybook gcp provision"`,
@@ -108,7 +138,7 @@ export class BigqueryWarehouse implements Warehouse {
     } catch (error) {
       // Nobody waits for it any more; a job that is not even there yet is cancelled when it is.
       if (stop.aborted) job.then((started) => started.cancel()).catch(() => undefined);
-      throw bigqueryError(error);
+      throw bigqueryError(await this.#explained(this.#use(), error));
     }
   }
 
@@ -120,6 +150,7 @@ export class BigqueryWarehouse implements Warehouse {
       types: Object.fromEntries(nulls.map(([name]) => [name, 'STRING'])),
       labels: report === undefined ? LABELS : { ...LABELS, report },
       jobTimeoutMs: timeoutMs,
+      location: this.#location,
     };
   }
 

@@ -1,11 +1,13 @@
 # One image for both modes: the embedded warehouse, and Pub/Sub with BigQuery.
-# Build from the repository's root: docker build -f deploy/docker/Dockerfile .
+#   docker build -t analytics-endpoint .
+#   docker run -p 3000:3000 -v daybook:/data analytics-endpoint
 
 # The tag says what the digest is; the digest is what is pulled. Dependabot moves both together.
 FROM --platform=$BUILDPLATFORM node:26.10.0-trixie-slim@sha256:ec7758ee051e457b468b32bde57b0879010b325bb9862718e9615225ce4aaae1 AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 COPY server/package.json server/
+COPY scripts/duckdb-binding.mjs scripts/
 RUN npm ci --workspace server --include-workspace-root --no-audit --no-fund
 COPY tsconfig.base.json ./
 COPY server/tsconfig.json server/tsconfig.build.json server/
@@ -17,9 +19,8 @@ FROM node:26.10.0-trixie-slim@sha256:ec7758ee051e457b468b32bde57b0879010b325bb98
 WORKDIR /app
 COPY package.json package-lock.json ./
 COPY server/package.json server/
-RUN npm ci --omit=dev --workspace server --no-audit --no-fund
-COPY server/google/package.json server/google/package-lock.json server/google/
-RUN npm ci --omit=dev --prefix server/google --no-audit --no-fund && mkdir /data
+COPY scripts/duckdb-binding.mjs scripts/
+RUN npm ci --omit=dev --workspace server --no-audit --no-fund && mkdir /data
 
 FROM node:26.10.0-trixie-slim@sha256:ec7758ee051e457b468b32bde57b0879010b325bb9862718e9615225ce4aaae1
 ARG VERSION=0.0.0
@@ -34,16 +35,17 @@ LABEL org.opencontainers.image.title="Daybook" \
       org.opencontainers.image.created="${CREATED}" \
       org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.base.name="docker.io/library/node:26.10.0-trixie-slim"
-# HOST makes the server ask for keys: DAYBOOK_WRITE_KEYS and DAYBOOK_READ_KEYS come from outside.
+# HOST makes the server ask for keys: DAYBOOK_WRITE_KEYS and DAYBOOK_READ_KEYS come from outside. Where they do not, the embedded
+# mode makes them at the first start and prints them once.
 ENV NODE_ENV=production \
     HOST=0.0.0.0 \
     PORT=3000 \
-    DAYBOOK_DATA_DIR=/data
+    DAYBOOK_DATA_DIR=/data \
+    DAYBOOK_MAKE_KEYS=on
 WORKDIR /app
 COPY LICENSE package.json ./
 COPY server/package.json server/
 COPY --from=dependencies /app/node_modules node_modules
-COPY --from=dependencies /app/server/google server/google
 COPY --from=build /app/server/dist server/dist
 # The root file system can be read-only: everything is written to /data and /tmp.
 COPY --from=dependencies --chown=10001:10001 /data /data
