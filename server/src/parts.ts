@@ -116,7 +116,7 @@ interface DataDirectory {
   release(): Promise<void>;
 }
 
-/** Nothing lies on this machine. */
+/** No data directory: nothing is stored on this machine. */
 const NO_DIRECTORY: DataDirectory = {
   acquire: () => Promise.resolve(),
   loss: () => undefined,
@@ -138,7 +138,7 @@ function dataDirectory(parts: Parts, engine: EngineThread): DataDirectory {
     },
     loss: () => lock?.loss(),
     release: async () => {
-      await control.close();
+      await control.close(lock?.loss() !== undefined);
       lock?.release();
     },
   };

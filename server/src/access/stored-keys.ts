@@ -49,7 +49,7 @@ function readHashes(path: string): Hashes {
 
 function parsed(text: string): { readonly write?: unknown; readonly read?: unknown } {
   try {
-    return (parseJson(text) ?? {}) as object;
+    return parseJson(text) ?? {};
   } catch {
     return {};
   }

@@ -132,8 +132,8 @@ async function checkStores(config: Config): Promise<Finding[]> {
     const query = (statement: Statement) => found.server.call('query', statement);
     return [running, ...findings, ...(await timezoneFindings(config, query))];
   } catch (error) {
-    if (!(error instanceof DirectoryInUseError)) throw error;
-    return [{ good: false, text: error.message, help: 'wait for the other command to end, then try again' }];
+    const help = error instanceof DirectoryInUseError ? { help: 'wait for it to end, then try again' } : {};
+    return [{ good: false, text: (error as Error).message, ...help }];
   }
 }
 

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DirectoryInUseError, DirectoryLock, serverOrLock } from './directory-lock.ts';
 
@@ -77,6 +78,11 @@ describe('DirectoryLock', () => {
   it('comes to a second process only after an owner whose lock file was removed has noticed', async () => {
     writeFileSync(join(directory, 'some data'), '');
     const lock = await DirectoryLock.acquire(directory);
+    // The second one waits for the lock already when the file goes.
+    const waiting = DirectoryLock.acquire(directory);
+    await sleep(120);
+    // The owner looks every 250 ms, and just did.
+    expect(lock.loss()).toBeUndefined();
     rmSync(lockFile());
     const noticed = new Promise<number>((done) => {
       const watch = setInterval(() => {
@@ -85,11 +91,30 @@ describe('DirectoryLock', () => {
         done(performance.now());
       }, 250);
     });
-    const second = await DirectoryLock.acquire(directory);
-    const acquiredMs = performance.now();
-    expect(acquiredMs - (await noticed)).toBeGreaterThan(250);
+    const second = await waiting;
+    expect(performance.now() - (await noticed)).toBeGreaterThan(250);
     second.release();
     lock.release();
+  });
+
+  it('is not made anew by an owner that has not looked for long, although nobody has it', async () => {
+    const lock = await DirectoryLock.acquire(directory);
+    rmSync(lockFile());
+    const heldUntilMs = performance.now() + 600;
+    while (performance.now() < heldUntilMs);
+    expect(lock.loss()).toMatch(/lock was removed/);
+    lock.release();
+  });
+
+  it('is had at once in an empty directory, and by a process that comes later', async () => {
+    const startedMs = performance.now();
+    (await DirectoryLock.acquire(directory)).release();
+    writeFileSync(join(directory, 'some data'), '');
+    await sleep(1_000);
+    const laterMs = performance.now();
+    (await DirectoryLock.acquire(directory)).release();
+    expect(laterMs - startedMs).toBeLessThan(1_900);
+    expect(performance.now() - laterMs).toBeLessThan(900);
   });
 
   it('refuses what is no file of its own', async () => {

@@ -25,7 +25,7 @@ export class ControlServer {
     this.#server = createServer((request, response) => void answer(commands, request, response));
   }
 
-  /** @throws DirectoryInUseError when a server answers on the socket already: one that does not know the lock */
+  /** @throws DirectoryInUseError when a server of a version without the lock answers on the socket */
   async listen(): Promise<void> {
     const other = await this.#olderServer();
     if (other !== undefined) throw new DirectoryInUseError(inUseText(this.#dataDirectory, other));
@@ -56,8 +56,13 @@ export class ControlServer {
     });
   }
 
-  close(): Promise<void> {
+  /** `lost`: the socket's path belongs to another process, and closing would remove that one's. */
+  close(lost = false): Promise<void> {
     this.#server.closeAllConnections();
+    if (lost) {
+      this.#server.unref();
+      return Promise.resolve();
+    }
     return new Promise((resolve) =>
       this.#server.close(() => {
         this.#place?.remove();

@@ -5,7 +5,9 @@ const WRITTEN = 0;
 const ACKED_POSITION = 1;
 const ACKED_SEGMENT = 2;
 const ACKED_OFFSET = 3;
-const CELLS = 4;
+/** 1 once the directory is lost: nothing in it may be touched. */
+const LOST = 4;
+const CELLS = 5;
 
 /**
  * How far the journal has come, in memory that the writing and the reading thread share: the reader must not see a
@@ -27,6 +29,14 @@ export class JournalHead {
 
   set written(position: number) {
     this.#store(WRITTEN, position);
+  }
+
+  get lost(): boolean {
+    return this.#load(LOST) === 1;
+  }
+
+  lose(): void {
+    this.#store(LOST, 1);
   }
 
   get acked(): Cursor {

@@ -77,6 +77,8 @@ export class JournalPublisher implements Publisher {
   #idle: (() => void) | undefined;
   /** Why nothing is acknowledged any more. */
   #loss: string | undefined;
+  /** Why it could not be looked whether the directory is still this process's own. */
+  #lookFailure: string | undefined;
   #ownedAtMs = -Infinity;
   #watch: NodeJS.Timeout | undefined;
 
@@ -122,7 +124,8 @@ export class JournalPublisher implements Publisher {
 
   refusal(bytes: number): StoreError | undefined {
     if (!this.#open) return new StoreError('closed', 'journal: closed');
-    if (this.#loss !== undefined) return new StoreError('unavailable', `journal: ${this.#loss}`);
+    const unowned = this.#loss ?? this.#lookFailure;
+    if (unowned !== undefined) return new StoreError('unavailable', `journal: ${unowned}`);
     if (this.#waiting >= this.limits.waitingMax) {
       return new StoreError('unavailable', `journal: ${this.#waiting} requests are waiting already`);
     }
@@ -197,21 +200,34 @@ export class JournalPublisher implements Publisher {
   /** Nothing is made in a directory of another process. */
   #requireOwned(): void {
     this.#findLoss();
-    if (this.#loss !== undefined) throw new StoreError('unavailable', `journal: ${this.#loss}`);
+    const unowned = this.#loss ?? this.#lookFailure;
+    if (unowned !== undefined) throw new StoreError('unavailable', `journal: ${unowned}`);
   }
 
   /** For events that are written: what becomes of them in the files of another process is not known. */
   #confirmOwned(): void {
     if (performance.now() - this.#ownedAtMs > OWNED_MS) this.#findLoss();
-    if (this.#loss !== undefined) throw new StoreError('timeout', `journal: ${this.#loss}`);
+    const unowned = this.#loss ?? this.#lookFailure;
+    if (unowned !== undefined) throw new StoreError('timeout', `journal: ${unowned}`);
   }
 
   #findLoss(): void {
     if (this.#loss !== undefined) return;
     const lookedAtMs = performance.now();
-    this.#loss = this.#options.directoryLoss() ?? this.#writer.loss();
-    if (this.#loss === undefined) this.#ownedAtMs = lookedAtMs;
-    else this.#options.onLoss(this.#loss);
+    try {
+      this.#loss = this.#options.directoryLoss() ?? this.#writer.loss();
+      this.#lookFailure = undefined;
+    } catch (error) {
+      // The disk, or a right that was taken away: it may come back.
+      this.#lookFailure = (error as Error).message;
+      return;
+    }
+    if (this.#loss === undefined) {
+      this.#ownedAtMs = lookedAtMs;
+      return;
+    }
+    this.#head.lose();
+    this.#options.onLoss(this.#loss);
   }
 
   #encode(batches: readonly Waiting[], from: number): { bytes: Buffer; position: number } {
@@ -243,6 +259,7 @@ export class JournalPublisher implements Publisher {
     this.#open = false;
     if (this.#committing) await new Promise<void>((resolve) => (this.#idle = resolve));
     clearInterval(this.#watch);
+    this.#findLoss();
     await this.#writer.close(this.#loss !== undefined);
   }
 }

@@ -12,7 +12,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { open, rename } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDiskFull } from './errors.ts';
 
@@ -33,8 +33,16 @@ export const JOURNAL_DIRECTORY = 'journal';
 /** The length of a segment. A record that is longer has one of its own length. */
 export const SEGMENT_BYTES = 8 * 1_024 * 1_024;
 
-/** A segment that is made ready before it is needed. */
-const NEXT_FILE = 'next';
+/**
+ * How the files begin that are made ready as segments. Each writer has a name of its own, so that a rename that comes late, in a
+ * process that has lost the directory, finds nothing to rename.
+ */
+const NEXT_PREFIX = 'next';
+
+/** A name for the files that one writer makes ready. */
+export function preparedName(): string {
+  return `${NEXT_PREFIX}-${randomBytes(8).toString('hex')}`;
+}
 export const ACKED_FILE = 'acked';
 
 const SEGMENT_NAME = /^(\d{16})\.log$/;
@@ -53,14 +61,13 @@ export function segmentPath(directory: string, position: number): string {
 }
 
 /**
- * Makes a segment ready, as a file without a name of its own, and opens it with these flags. `zeros`: the disk gives its room
- * now. Throws the system's error, with nothing left behind.
+ * Makes a segment ready, as a file at `path`, and opens it with these flags. `zeros`: the disk gives its room now. Throws the
+ * system's error, with nothing left behind.
  */
 export async function prepareSegment(
-  directory: string,
+  path: string,
   { flags, zeros }: { readonly flags: number; readonly zeros: boolean },
 ): Promise<number> {
-  const path = join(directory, NEXT_FILE);
   const file = await open(path, 'w', 0o600);
   try {
     const filled = zeros ? SEGMENT_BYTES : 0;
@@ -76,14 +83,11 @@ export async function prepareSegment(
   }
 }
 
-/** Gives the prepared segment its name. */
-export function nameSegment(directory: string, position: number): Promise<void> {
-  return rename(join(directory, NEXT_FILE), segmentPath(directory, position));
-}
-
-/** Gives the room of a prepared segment back. */
+/** Removes what any writer has made ready, and gives its room back. */
 export function dropPrepared(directory: string): void {
-  rmSync(join(directory, NEXT_FILE), { force: true });
+  for (const name of readdirSync(directory)) {
+    if (name.startsWith(NEXT_PREFIX)) rmSync(join(directory, name), { force: true });
+  }
 }
 
 /** Who the journal is, and how far it has been read. */

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { copyFile, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -38,6 +39,8 @@ export class JournalSource implements Source {
   /** The journal's id while it is open. */
   #id: string | undefined;
   #next: Cursor = { segment: 0, offset: 0, position: 0 };
+  /** The folder that was opened. */
+  #folder: { readonly dev: bigint; readonly ino: bigint } | undefined;
   /** What waits longest behind a position: reports ask often, and it stays until the next acknowledgement. */
   #oldest: { readonly position: number; readonly stats: SourceStats } | undefined;
   /** Backups being made: nothing may be removed under them. */
@@ -51,6 +54,8 @@ export class JournalSource implements Source {
 
   open(stored: readonly Position[]): Promise<void> {
     try {
+      if (this.#head.lost)
+        throw new StoreError('closed', "journal: the directory is no longer this process's own");
       const { id, position } = openAcked(this.#directory);
       const held = stored.find(({ source }) => source === id)?.end ?? 0;
       this.#next = seek(this.#directory, Math.max(position, held));
@@ -59,6 +64,7 @@ export class JournalSource implements Source {
       if (!this.#alone) removeSegments(this.#directory, this.#next.position);
       if (held > position) writeAcked(this.#directory, { id, position: held });
       if (this.#alone) this.#head.written = writtenBefore(this.#directory, id, this.#next.position);
+      this.#folder = statSync(this.#directory, { bigint: true });
       this.#id = id;
       return Promise.resolve();
     } catch (error) {
@@ -111,9 +117,12 @@ export class JournalSource implements Source {
     };
   }
 
-  /** Notes how far, and removes the segments before. */
+  /** Notes how far, and removes the segments before; not in a folder that another process has put in the place of ours. */
   #ack(id: string, end: Cursor): Promise<void> {
     try {
+      const { dev, ino } = statSync(this.#directory, { bigint: true });
+      if (this.#head.lost || dev !== this.#folder?.dev || ino !== this.#folder.ino)
+        throw new StoreError('closed', "journal: the directory is no longer this process's own");
       this.#head.acked = end;
       if (this.#held === 0) removeSegments(this.#directory, end.position);
       writeAcked(this.#directory, { id, position: end.position });

@@ -10,7 +10,8 @@ import {
   statSync,
   write,
 } from 'node:fs';
-import { stat, truncate } from 'node:fs/promises';
+import { rename, stat, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { StoreError } from '../../event/store-error.ts';
 import { isDiskFull } from './errors.ts';
@@ -18,8 +19,8 @@ import { readTail } from './reader.ts';
 import {
   dropPrepared,
   listSegments,
-  nameSegment,
   openAcked,
+  preparedName,
   prepareSegment,
   SEGMENT_BYTES,
   segmentPath,
@@ -67,6 +68,8 @@ export interface SegmentWriterOptions {
 /** Adds bytes to the last segment, durably; begins another one when it is full. One call at a time. */
 export class SegmentWriter {
   readonly #directory: string;
+  /** Path of the file that is made ready as the next segment. */
+  readonly #next: string;
   readonly #syncedWrites: boolean;
   readonly #writeAt: WriteAt;
   readonly #beforeSegment: () => void;
@@ -94,6 +97,7 @@ export class SegmentWriter {
     }: SegmentWriterOptions = {},
   ) {
     this.#directory = directory;
+    this.#next = join(directory, preparedName());
     this.#syncedWrites = syncedWrites;
     this.#writeAt = writeAt;
     this.#beforeSegment = beforeSegment;
@@ -207,7 +211,7 @@ export class SegmentWriter {
     this.#beforeSegment();
     this.#prepared = undefined;
     this.#named = false;
-    const named = nameSegment(directory, position)
+    const named = rename(this.#next, segmentPath(directory, position))
       .then(() => fsyncFile(this.#folder!))
       .then(() => void (this.#named = true));
     // Met where it is awaited.
@@ -245,7 +249,7 @@ export class SegmentWriter {
 
   #prepare(zeros: boolean): Promise<number> {
     const flags = constants.O_WRONLY | (this.#syncedWrites ? constants.O_DSYNC : 0);
-    return prepareSegment(this.#directory, { flags, zeros });
+    return prepareSegment(this.#next, { flags, zeros });
   }
 
   /** `lost`: nothing in the directory is touched, it belongs to another process. */
