@@ -3,6 +3,7 @@ import { DEFAULT_PROJECT, Keys } from './access/keys.ts';
 import type { Config } from './config.ts';
 import { makeDataDirectory, opennessOf } from './control/data-directory.ts';
 import { alreadyRunning, AlreadyRunningError, ControlServer } from './control/server.ts';
+import { finishSwap } from './control/swap.ts';
 import { EngineThread } from './delivery/engine-thread.ts';
 import { dialectOf, engineOptions, transportOptions } from './drivers.ts';
 import { EventIds } from './event/ids.ts';
@@ -117,6 +118,8 @@ function heldDirectory(parts: Parts, engine: EngineThread): Held {
       const open = opennessOf(dataDirectory);
       if (open !== undefined) parts.log.warn({ help: open.help }, open.text);
       await control.listen();
+      if (finishSwap(dataDirectory) !== undefined)
+        parts.log.warn('a restore was interrupted: it is complete now');
     },
     leave: () => control.close(),
   };

@@ -1,8 +1,9 @@
 import { accessSync, constants, existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { ConfigError, EX_CONFIG, readConfig, type Config } from '../config.ts';
 import { ControlClient } from '../control/client.ts';
 import { opennessOf } from '../control/data-directory.ts';
+import { isSwapping, RESTORING_DIRECTORY } from '../control/swap.ts';
 import { Engine, type EngineStats } from '../delivery/engine.ts';
 import { VERSION } from '../http/version.ts';
 import { engineOptions } from '../drivers.ts';
@@ -10,7 +11,8 @@ import { NODE_MAJOR_MIN } from '../node-version.ts';
 import { printable } from '../printable.ts';
 import { JOURNAL_DIRECTORY, SET_ASIDE } from '../transport/journal/segments.ts';
 import { makePubsubClient } from '../transport/pubsub/client.ts';
-import { DUCKDB_FILE } from '../warehouse/duckdb/warehouse.ts';
+import { checkDuckdbFile, DUCKDB_FILE } from '../warehouse/duckdb/warehouse.ts';
+import { checkContents, openBackup } from './manifest.ts';
 
 /** What a check found: good or not, and then what to do. A warning is told and fails nothing. */
 interface Finding {
@@ -33,6 +35,22 @@ export async function doctor(env: NodeJS.ProcessEnv): Promise<number> {
   ];
   for (const finding of findings) print(finding);
   return findings.every(({ good }) => good) ? 0 : 1;
+}
+
+/** Checks a backup, and nothing else; 1 when it cannot be restored. */
+export async function checkBackup(directory: string): Promise<number> {
+  try {
+    const backup = openBackup(resolve(directory), { bare: false });
+    const { files, created_at: createdAt, daybook } = backup.manifest!;
+    await checkContents(backup.directory, files);
+    await checkDuckdbFile(backup.directory);
+    const text = `${backup.directory} is whole: ${files.length} files, made ${createdAt} by Daybook ${daybook}`;
+    print({ good: true, text });
+    return 0;
+  } catch (error) {
+    print({ good: false, text: (error as Error).message });
+    return 1;
+  }
 }
 
 /** Characters of one finding; it may quote what a store or a server says. */
@@ -80,8 +98,26 @@ function checkDirectory({ dataDirectory, journal }: Config): Finding[] {
   return [
     { good: true, text: `${dataDirectory} can be written` },
     ...(open === undefined ? [] : [{ good: true, warning: true as const, ...open }]),
+    ...checkRestore(dataDirectory),
     ...checkAside(dataDirectory),
   ];
+}
+
+/** What an interrupted restore has left. */
+function checkRestore(dataDirectory: string): Finding[] {
+  if (isSwapping(dataDirectory)) {
+    return [
+      {
+        good: false,
+        text: `a restore into ${dataDirectory} was interrupted`,
+        help: 'start the server, or call "daybook restore" again: either completes it first',
+      },
+    ];
+  }
+  const left = join(dataDirectory, RESTORING_DIRECTORY);
+  if (!existsSync(left)) return [];
+  const text = `${left} is left of a restore that changed nothing else; the next restore removes it, and so may you`;
+  return [{ good: true, warning: true, text }];
 }
 
 function checkAside(dataDirectory: string): Finding[] {
@@ -123,7 +159,8 @@ async function checkStores(config: Config): Promise<Finding[]> {
     return [running, ...storeFindings((await client.call('stats')) as EngineStats)];
   }
   const stopped = { good: true, text: 'no server runs on the data directory' };
-  if (!existsSync(join(config.dataDirectory, DUCKDB_FILE))) return [stopped];
+  if (!existsSync(join(config.dataDirectory, DUCKDB_FILE)) || isSwapping(config.dataDirectory))
+    return [stopped];
   const engine = new Engine(engineOptions(config));
   try {
     return [stopped, ...storeFindings(await engine.start())];

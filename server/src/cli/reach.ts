@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import type { Config } from '../config.ts';
 import { ControlClient } from '../control/client.ts';
+import { finishSwap } from '../control/swap.ts';
 import { Engine } from '../delivery/engine.ts';
 import type { Row, RollupFault, ExportSlice, Statement } from '../warehouse/contract.ts';
 import { engineOptions } from '../drivers.ts';
@@ -28,6 +29,7 @@ export async function reach<T>(config: Config, work: (data: Reach) => Promise<T>
     if ((await client.status()) !== undefined) return work(throughServer(client));
     if (statSync(config.dataDirectory, { throwIfNoEntry: false })?.isDirectory() !== true)
       throw new Error(`there is no data directory ${config.dataDirectory}`);
+    finishSwap(config.dataDirectory);
   }
   const engine = new Engine(engineOptions(config));
   try {
