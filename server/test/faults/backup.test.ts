@@ -1,6 +1,6 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
@@ -223,6 +223,52 @@ describe('a restore', () => {
       rmSync(target, { recursive: true });
       return met;
     });
+  });
+});
+
+/** Mounts a small file system of memory; undefined where that is not permitted. */
+function mountSmall(): string | undefined {
+  const directory = mkdtempSync(join(tmpdir(), 'daybook-disk-'));
+  const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=48m', 'tmpfs', directory]);
+  if (status === 0) return directory;
+  rmdirSync(directory);
+  return undefined;
+}
+
+function unmount(directory: string): void {
+  spawnSync('umount', ['-l', directory]);
+  rmdirSync(directory);
+}
+
+const probe = mountSmall();
+if (probe !== undefined) unmount(probe);
+const whyDisk = probe === undefined ? ' (skipped: cannot mount; run as root)' : '';
+
+describe.skipIf(probe === undefined)(`a disk that gets full${whyDisk}`, () => {
+  it('leaves nothing of a backup, and what was there of a restore', async () => {
+    const disk = mountSmall()!;
+    try {
+      const server = await startServer({ directory: data });
+      for (const by of ['server', 'command']) {
+        expect(await daybook(data, 'backup', join(disk, 'copy')), by).toMatchObject({
+          code: 1,
+          text: expect.stringMatching(/nothing was backed up: .*(ENOSPC|No space)/),
+        });
+        expect(readdirSync(disk)).toEqual([]);
+        if (by === 'server') await server.kill('SIGTERM');
+      }
+      const target = join(disk, 'data');
+      cpSync(old, target, { recursive: true });
+      expect(await daybook(target, 'restore', '--force', whole)).toMatchObject({
+        code: 1,
+        text: expect.stringMatching(/nothing was restored: .*ENOSPC/),
+      });
+      expect(readdirSync(target).toSorted()).toEqual(readdirSync(old).toSorted());
+      expect(await served(target)).toContain(OLD);
+    } finally {
+      killServers();
+      unmount(disk);
+    }
   });
 });
 
