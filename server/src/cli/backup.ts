@@ -107,7 +107,7 @@ async function restoreInto(dataDirectory: string, source: Backup, force: boolean
 /** @throws Error when data would go that nobody said may go */
 function plan(dataDirectory: string, source: Backup, force: boolean): Swap {
   const names = readdirSync(dataDirectory);
-  const present = names.filter((name) => /^(journal$|daybook\.)/.test(name));
+  const present = names.filter((name) => name === JOURNAL_DIRECTORY || name.startsWith(DUCKDB_FILE));
   // Only the warehouse is gone: what waits in the journal is loaded into the one that comes.
   const journal = join(dataDirectory, JOURNAL_DIRECTORY);
   const segments =
