@@ -4,6 +4,7 @@ import type { Config } from './config.ts';
 import { makeDataDirectory, opennessOf } from './control/data-directory.ts';
 import { DirectoryInUseError, DirectoryLock, inUseText } from './control/directory-lock.ts';
 import { ControlServer } from './control/server.ts';
+import { finishSwap } from './control/swap.ts';
 import { EngineThread } from './delivery/engine-thread.ts';
 import { dialectOf, engineOptions, transportOptions } from './drivers.ts';
 import { EventIds } from './event/ids.ts';
@@ -135,6 +136,7 @@ function dataDirectory(parts: Parts, engine: EngineThread): DataDirectory {
       if (open !== undefined) parts.log.warn({ help: open.help }, open.text);
       lock = await DirectoryLock.acquire(path);
       await control.listen();
+      if (finishSwap(path) !== undefined) parts.log.warn('a restore was interrupted: it is complete now');
     },
     loss: () => lock?.loss(),
     release: async () => {

@@ -86,9 +86,11 @@ program
   .argument('<directory>', 'a backup')
   .description('put a backup into the data directory; the server must be stopped')
   .option('--force', 'move what the data directory holds aside first')
-  .action(async (directory: string, options: { force?: boolean }) => {
+  .option('--without-manifest', 'take a backup of an older Daybook, which nothing tells to be whole')
+  .action(async (directory: string, options: { force?: boolean; withoutManifest?: boolean }) => {
     const { restore } = await import('./backup.ts');
-    await ends(restore(readConfig(), directory, options.force === true));
+    const { force = false, withoutManifest = false } = options;
+    await ends(restore(readConfig(), directory, { force, withoutManifest }));
   });
 
 program
@@ -111,9 +113,10 @@ program
 program
   .command('doctor')
   .description('check configuration, disk and stores, and say what to do')
-  .action(async () => {
-    const { doctor } = await import('./doctor.ts');
-    await ends(doctor(process.env));
+  .option('--backup <directory>', 'check a backup instead: that it is whole, and every byte as it was')
+  .action(async (options: { backup?: string }) => {
+    const { checkBackup, doctor } = await import('./doctor.ts');
+    await ends(options.backup === undefined ? doctor(process.env) : checkBackup(options.backup));
   });
 
 const gcp = program.command('gcp').description('Google Cloud: make what is missing, and try it');

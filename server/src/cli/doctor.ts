@@ -1,9 +1,10 @@
 import { accessSync, constants, existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { ConfigError, EX_CONFIG, readConfig, type Config } from '../config.ts';
 import { DirectoryInUseError, serverOrLock } from '../control/directory-lock.ts';
 import { opennessOf } from '../control/data-directory.ts';
 import { checkCredentialsFile } from '../credentials.ts';
+import { isSwapping, RESTORING_DIRECTORY } from '../control/swap.ts';
 import { Engine, type EngineStats } from '../delivery/engine.ts';
 import { VERSION } from '../http/version.ts';
 import { engineOptions } from '../drivers.ts';
@@ -17,8 +18,9 @@ import { publishFault } from '../transport/pubsub/rights.ts';
 import { makeBigqueryClient } from '../warehouse/bigquery/client.ts';
 import { readFaults } from '../warehouse/bigquery/rights.ts';
 import { placeWarnings } from '../warehouse/bigquery/warnings.ts';
-import { DUCKDB_FILE } from '../warehouse/duckdb/warehouse.ts';
 import { checkTimezones } from './doctor-timezones.ts';
+import { checkDuckdbFile, DUCKDB_FILE } from '../warehouse/duckdb/warehouse.ts';
+import { checkContents, openBackup } from './manifest.ts';
 
 /** What a check found: good or not, and then what to do. A warning is told and fails nothing. */
 interface Finding {
@@ -41,6 +43,22 @@ export async function doctor(env: NodeJS.ProcessEnv): Promise<number> {
   ];
   for (const finding of findings) print(finding);
   return findings.every(({ good }) => good) ? 0 : 1;
+}
+
+/** Checks a backup, and nothing else; 1 when it cannot be restored. */
+export async function checkBackup(directory: string): Promise<number> {
+  try {
+    const backup = openBackup(resolve(directory), { bare: false });
+    const { files, created_at: createdAt, daybook } = backup.manifest!;
+    await checkContents(backup.directory, files);
+    await checkDuckdbFile(backup.directory);
+    const text = `${backup.directory} is whole: ${files.length} files, made ${createdAt} by Daybook ${daybook}`;
+    print({ good: true, text });
+    return 0;
+  } catch (error) {
+    print({ good: false, text: (error as Error).message });
+    return 1;
+  }
 }
 
 /** Characters of one finding; it may quote what a store or a server says. */
@@ -89,8 +107,26 @@ function checkDirectory({ dataDirectory, journal }: Config): Finding[] {
   return [
     { good: true, text: `${dataDirectory} can be written` },
     ...(open === undefined ? [] : [{ good: true, warning: true as const, ...open }]),
+    ...checkRestore(dataDirectory),
     ...checkAside(dataDirectory),
   ];
+}
+
+/** What an interrupted restore has left. */
+function checkRestore(dataDirectory: string): Finding[] {
+  if (isSwapping(dataDirectory)) {
+    return [
+      {
+        good: false,
+        text: `a restore into ${dataDirectory} was interrupted`,
+        help: 'start the server, or call "daybook restore" again: either completes it first',
+      },
+    ];
+  }
+  const left = join(dataDirectory, RESTORING_DIRECTORY);
+  if (!existsSync(left)) return [];
+  const text = `${left} is left of a restore that changed nothing else; the next restore removes it, and so may you`;
+  return [{ good: true, warning: true, text }];
 }
 
 function checkAside(dataDirectory: string): Finding[] {
@@ -140,7 +176,8 @@ async function checkStores(config: Config): Promise<Finding[]> {
 const STOPPED: Finding = { good: true, text: 'no server runs on the data directory' };
 
 async function checkStopped(config: Config): Promise<Finding[]> {
-  if (!existsSync(join(config.dataDirectory, DUCKDB_FILE))) return [STOPPED];
+  if (!existsSync(join(config.dataDirectory, DUCKDB_FILE)) || isSwapping(config.dataDirectory))
+    return [STOPPED];
   const engine = new Engine(engineOptions(config));
   try {
     const findings = storeFindings(await engine.start());

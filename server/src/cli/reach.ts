@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import type { Config } from '../config.ts';
 import type { ControlClient } from '../control/client.ts';
 import { serverOrLock, type DirectoryLock } from '../control/directory-lock.ts';
+import { finishSwap } from '../control/swap.ts';
 import { Engine } from '../delivery/engine.ts';
 import type { Row, RollupFault, ExportSlice, Statement } from '../warehouse/contract.ts';
 import { engineOptions } from '../drivers.ts';
@@ -31,7 +32,10 @@ export async function reach<T>(config: Config, work: (data: Reach) => Promise<T>
   const found = await serverOrLock(config.dataDirectory);
   return 'server' in found
     ? work(throughServer(found.server))
-    : locked(found.lock, () => inPlace(config, work));
+    : locked(found.lock, () => {
+        finishSwap(config.dataDirectory);
+        return inPlace(config, work);
+      });
 }
 
 async function locked<T>(lock: DirectoryLock, work: () => Promise<T>): Promise<T> {

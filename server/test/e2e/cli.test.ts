@@ -1,4 +1,5 @@
 import { execFile, execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import {
   appendFileSync,
@@ -9,8 +10,11 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
+  symlinkSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
@@ -155,10 +159,22 @@ function write(name: string, content: string | Buffer): string {
   return path;
 }
 
+/** Path below the directory → its bytes as text, of every file. */
+function contents(directory: string): Record<string, string> {
+  const files = readdirSync(directory, { recursive: true, withFileTypes: true }).filter((entry) =>
+    entry.isFile(),
+  );
+  return Object.fromEntries(
+    files.map(({ parentPath, name }) => {
+      const path = join(parentPath, name);
+      return [path, createHash('sha256').update(readFileSync(path)).digest('hex')];
+    }),
+  );
+}
+
 async function daily(directory = data): Promise<string> {
   const server = await startServer({ directory });
-  // What waits in the journal is loaded after the start.
-  await control(directory, 'drain', 10_000);
+  await control(directory, 'drain', 30_000);
   const answer = await (await fetch(`${server.url}/analytics/daily`)).text();
   await server.kill('SIGTERM');
   return answer;
@@ -552,6 +568,184 @@ describe('backup and restore', () => {
     expect(await daybook(['restore', '--force', copy])).toMatchObject({ code: 0 });
     expect((await daybook(['import', later])).out).toContain('20 accepted, 0 rejected, 0 imported before');
     expect((await daybook(['export'])).out.trim().split('\n')).toHaveLength(30);
+  });
+
+  /** A data directory with events, and its backup. */
+  async function backedUp(): Promise<string> {
+    await daybook(['import', write('first.ndjson', ndjson(events(10)))]);
+    const copy = join(root, 'copy');
+    expect(await daybook(['backup', copy])).toMatchObject({ code: 0, err: '' });
+    return copy;
+  }
+
+  it('regression: the copy says what it is, and doctor checks every byte of it', async () => {
+    const copy = await backedUp();
+    expect(readdirSync(copy).toSorted()).toEqual(['daybook.duckdb', 'journal', 'manifest.json']);
+    const manifest = JSON.parse(readFileSync(join(copy, 'manifest.json'), 'utf8')) as {
+      files: { path: string; bytes: number; sha256: string }[];
+    };
+    expect(manifest).toMatchObject({ format: 1, daybook: expect.any(String), schema: 2 });
+    expect(manifest.files.map(({ path }) => path)).toEqual(
+      expect.arrayContaining(['daybook.duckdb', 'journal/acked']),
+    );
+    for (const { path, bytes, sha256 } of manifest.files) {
+      const content = readFileSync(join(copy, path));
+      expect([content.length, createHash('sha256').update(content).digest('hex')]).toEqual([bytes, sha256]);
+    }
+    expect(await daybook(['doctor', '--backup', copy])).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('is whole'),
+    });
+    const file = join(copy, 'daybook.duckdb');
+    const content = readFileSync(file);
+    content[content.length >> 1]! ^= 1;
+    writeFileSync(file, content);
+    expect(await daybook(['doctor', '--backup', copy])).toMatchObject({
+      code: 1,
+      out: expect.stringMatching(/^✗ .*daybook\.duckdb is damaged/),
+    });
+  });
+
+  /** Name → what is done to a backup, and what must be said of it. */
+  const BROKEN: Readonly<Record<string, readonly [(copy: string) => void, string]>> = {
+    'without a manifest': [(copy) => rmSync(join(copy, 'manifest.json')), 'has no manifest.json'],
+    'killed before it was whole': [(copy) => mkdirSync(join(copy, 'incomplete')), 'is not whole'],
+    'cut to a half': [
+      (copy) => truncateSync(join(copy, 'daybook.duckdb'), statSync(join(copy, 'daybook.duckdb')).size / 2),
+      'bytes, and should have',
+    ],
+    'of which a byte is another': [(copy) => flip(join(copy, 'daybook.duckdb')), 'is damaged'],
+    'of whose journal a byte is another': [(copy) => flip(join(copy, 'journal/acked')), 'is damaged'],
+    'without a file': [(copy) => rmSync(join(copy, 'journal/acked')), 'it has no journal/acked'],
+    'with a file too many': [
+      (copy) => writeFileSync(join(copy, 'journal/0000000000099999.log'), ''),
+      'which its manifest does not name',
+    ],
+    'with a log of the warehouse': [
+      (copy) => writeFileSync(join(copy, 'daybook.duckdb.wal'), ''),
+      'is no part of a backup',
+    ],
+    'whose manifest is garbage': [(copy) => writeFileSync(join(copy, 'manifest.json'), '{'), 'is damaged'],
+    'whose manifest names a file outside': [
+      (copy) => edit(copy, ({ files }) => (files[0]!.path = '../data/other')),
+      'is damaged',
+    ],
+    'of a newer format': [(copy) => edit(copy, (manifest) => (manifest.format = 2)), 'use a newer Daybook'],
+    'of a newer schema': [(copy) => edit(copy, (manifest) => (manifest.schema = 99)), 'use a newer Daybook'],
+    'whose warehouse is a link': [(copy) => link(join(copy, 'daybook.duckdb')), 'is a link'],
+    'whose journal holds a link': [(copy) => link(join(copy, 'journal/acked')), 'is a link'],
+    'whose journal is a link': [(copy) => link(join(copy, 'journal')), 'is a link'],
+    'whose manifest is a link': [(copy) => link(join(copy, 'manifest.json')), 'is a link'],
+    'with a pipe': [
+      (copy) => execFileSync('mkfifo', [join(copy, 'journal/0000000000099999.log')]),
+      'is no part of a backup',
+    ],
+  };
+  const flip = (path: string) => {
+    const content = readFileSync(path);
+    content[10]! ^= 1;
+    writeFileSync(path, content);
+  };
+  const edit = (
+    copy: string,
+    change: (manifest: { format: number; schema: number; files: { path: string }[] }) => unknown,
+  ) => {
+    const path = join(copy, 'manifest.json');
+    const manifest = JSON.parse(readFileSync(path, 'utf8')) as Parameters<typeof change>[0];
+    change(manifest);
+    writeFileSync(path, JSON.stringify(manifest));
+  };
+  const link = (path: string) => {
+    renameSync(path, `${path}-target`);
+    renameSync(`${path}-target`, join(root, 'target'));
+    symlinkSync(join(root, 'target'), path);
+  };
+
+  it('regression: refuse a backup that is not whole or not one, before anything is moved', async () => {
+    const copy = await backedUp();
+    const before = contents(data);
+    for (const [name, [damage, text]] of Object.entries(BROKEN)) {
+      const broken = join(root, 'broken');
+      cpSync(copy, broken, { recursive: true });
+      damage(broken);
+      expect(await daybook(['restore', '--force', broken]), name).toMatchObject({
+        code: 1,
+        out: '',
+        err: expect.stringContaining(text),
+      });
+      expect(contents(data), name).toEqual(before);
+      for (const path of [broken, join(root, 'target')]) rmSync(path, { recursive: true, force: true });
+    }
+  }, 120_000);
+
+  it('regression: a hostile warehouse is not restored, nor served where it was put by hand', async () => {
+    const copy = await backedUp();
+    const before = contents(data);
+    const script = `
+      import { DuckDBInstance } from '@duckdb/node-api';
+      const instance = await DuckDBInstance.create(process.argv[1]);
+      const connection = await instance.connect();
+      for (const sql of ['DROP TABLE daily', \`CREATE VIEW daily AS SELECT 'default' AS project,
+        DATE '2020-01-01' AS day, 1::BIGINT AS active_users, 1::BIGINT AS new_users, 1::BIGINT AS sessions,
+        (SELECT size FROM read_text('/etc/passwd')) AS session_duration_us\`]) await connection.run(sql);
+      connection.closeSync(); instance.closeSync();`;
+    const file = join(copy, 'daybook.duckdb');
+    execFileSync(process.execPath, ['--input-type=module', '-e', script, file], { cwd: import.meta.dirname });
+    rmSync(join(copy, 'manifest.json'));
+    expect(await daybook(['restore', '--force', '--without-manifest', copy])).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/nothing was restored: .*the view "daily"/),
+    });
+    expect(contents(data)).toEqual(before);
+
+    cpSync(file, join(data, 'daybook.duckdb'));
+    const server = await startServer({ directory: data });
+    const answer = await fetch(`${server.url}/analytics/daily`);
+    expect([answer.status, await answer.json()]).toEqual([
+      503,
+      expect.objectContaining({ code: 'warehouse-unavailable' }),
+    ]);
+    expect(server.log()).toContain('the view');
+    await server.kill('SIGTERM');
+    expect((await daybook(['doctor'])).out).toContain('the view "daily"');
+  });
+
+  it('takes a backup of before manifests where it is told to, over a link to its folder too', async () => {
+    const copy = await backedUp();
+    const numbers = await daily();
+    rmSync(join(copy, 'manifest.json'));
+    symlinkSync(copy, join(root, 'latest'));
+    const fresh = join(root, 'fresh');
+    expect(await daybook(['restore', join(root, 'latest')], fresh)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('--without-manifest'),
+    });
+    expect(existsSync(fresh)).toBe(false);
+    expect(await daybook(['restore', '--without-manifest', join(root, 'latest')], fresh)).toMatchObject({
+      code: 0,
+    });
+    expect(await daily(fresh)).toBe(numbers);
+  });
+
+  it('regression: a restore that was interrupted is told of and completed by a start', async () => {
+    const copy = await backedUp();
+    const numbers = await daily();
+    const fresh = join(root, 'fresh');
+    expect((await daybook(['restore', copy], fresh)).code).toBe(0);
+    // As if it had been killed after its marker was written.
+    mkdirSync(join(fresh, 'restoring'));
+    for (const name of ['journal', 'daybook.duckdb'])
+      renameSync(join(fresh, name), join(fresh, 'restoring', name));
+    const marker = { aside: 'replaced-x', move: [], place: ['journal', 'daybook.duckdb'] };
+    writeFileSync(join(fresh, 'restore.json'), JSON.stringify(marker));
+    expect(await daybook(['doctor'], fresh)).toMatchObject({
+      code: 1,
+      out: expect.stringContaining('was interrupted'),
+    });
+    expect(existsSync(join(fresh, 'restore.json'))).toBe(true);
+    expect(await daily(fresh)).toBe(numbers);
+    expect(readdirSync(fresh)).not.toContain('restore.json');
+    expect(readdirSync(fresh)).not.toContain('restoring');
   });
 
   it('refuse a directory that is not empty, and one that is no backup', async () => {

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   constants,
-  copyFileSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -13,7 +12,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { isDiskFull } from './errors.ts';
 
 /*
@@ -149,19 +148,15 @@ function idOfRecords(directory: string): string | undefined {
 }
 
 /**
- * Puts segments that are gone back into a journal out of an earlier copy of it, and what was acknowledged then. Returns false,
- * and does nothing, when the copy is of another journal.
+ * What of an earlier copy of a journal must be put back into it, so that all since then is read again: names of segments that are
+ * gone, and last the note of what was acknowledged then. Undefined when the copy is of another journal.
  */
-export function putBackSegments(directory: string, copy: string): boolean {
+export function segmentsToPutBack(directory: string, copy: string): string[] | undefined {
   const id = readAcked(directory)?.id;
-  if (id === undefined || id !== readAcked(copy)?.id) return false;
+  if (id === undefined || id !== readAcked(copy)?.id) return undefined;
   const present = new Set(listSegments(directory));
-  for (const segment of listSegments(copy)) {
-    if (present.has(segment)) continue;
-    copyFileSync(segmentPath(copy, segment), segmentPath(directory, segment));
-  }
-  copyFileSync(join(copy, ACKED_FILE), join(directory, ACKED_FILE));
-  return true;
+  const gone = listSegments(copy).filter((segment) => !present.has(segment));
+  return [...gone.map((segment) => basename(segmentPath('', segment))), ACKED_FILE];
 }
 
 /** Removes the segments whose records are all acknowledged; the last one stays, it is written to. */

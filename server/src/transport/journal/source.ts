@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { copyFile, mkdir, rm } from 'node:fs/promises';
+import { constants, copyFile, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EventLines, firstLine } from '../../event/lines.ts';
@@ -158,7 +158,8 @@ export class JournalSource implements Source {
   /**
    * Writes a copy of the journal into the directory, while it is in use. `copyWarehouse` has its turn between the note of
    * what is acknowledged and the segments: what its copy lacks is in the segments, and it knows no position that they
-   * do not, or events taken after a restore could be given positions that it holds for stored.
+   * do not, or events taken after a restore could be given positions that it holds for stored. Whoever asks for it syncs
+   * the copy and names it (`cli/backup.ts`).
    */
   async backup(directory: string, copyWarehouse: () => Promise<void>): Promise<void> {
     this.#opened();
@@ -167,10 +168,14 @@ export class JournalSource implements Source {
     try {
       await rm(target, { recursive: true, force: true });
       await mkdir(target, { recursive: true, mode: 0o700 });
-      await copyFile(join(this.#directory, ACKED_FILE), join(target, ACKED_FILE));
+      await copyFile(join(this.#directory, ACKED_FILE), join(target, ACKED_FILE), constants.COPYFILE_EXCL);
       await copyWarehouse();
       for (const segment of listSegments(this.#directory)) {
-        await copyFile(segmentPath(this.#directory, segment), segmentPath(target, segment));
+        await copyFile(
+          segmentPath(this.#directory, segment),
+          segmentPath(target, segment),
+          constants.COPYFILE_EXCL,
+        );
       }
     } catch (error) {
       throw journalError(error);

@@ -159,6 +159,15 @@ describe('an open warehouse', () => {
     },
   );
 
+  it('regression: does not write a batch over the target of a link', async () => {
+    await warehouse.open();
+    const target = join(root, 'target');
+    writeFileSync(target, SECRET);
+    symlinkSync(target, join(directory, 'loading.ndjson'));
+    expect((await warehouse.insert(golden(1))).inserted).toBeGreaterThan(0);
+    expect(readFileSync(target, 'utf8')).toBe(SECRET);
+  });
+
   it('works in a directory that is reached over a link', async () => {
     symlinkSync(directory, join(root, 'link'));
     const other = made(join(root, 'link'));

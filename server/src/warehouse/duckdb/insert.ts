@@ -134,7 +134,9 @@ export class DuckdbInsert {
   }
 
   #writeLines(lines: EventLines): void {
-    const file = openSync(this.#stagePath, 'w', 0o600);
+    // A new file: what a kill has left is removed, and a link in its place is not followed.
+    rmSync(this.#stagePath, { force: true });
+    const file = openSync(this.#stagePath, 'wx', 0o600);
     try {
       let parts: Uint8Array[] = [];
       let bytes = 0;

@@ -49,6 +49,25 @@ const HASH_PROBE = `
 SELECT string_agg(CAST(hash(text) AS VARCHAR), ' ' ORDER BY length(text))
 FROM (VALUES ('a'), ('twelve chars'), ('thirteen char'), (repeat('0123456789', 4)), (repeat('ä', 200))) AS probes(text)`;
 
+/** Checks that a file which comes from elsewhere is a database of ours, and changes nothing. Errors: `corrupt` when it is not. */
+export async function checkDuckdbFile(directory: string): Promise<void> {
+  const path = join(directory, DUCKDB_FILE);
+  try {
+    refuseLinks(path);
+    const instance = await DuckDBInstance.create(path, { access_mode: 'READ_ONLY', ...CLOSED_OPTIONS });
+    const connection = await instance.connect();
+    try {
+      await confine(connection, directory);
+      await checkCatalogue(connection);
+    } finally {
+      connection.closeSync();
+      instance.closeSync();
+    }
+  } catch (error) {
+    throw duckdbError(error);
+  }
+}
+
 interface Opened {
   readonly instance: DuckDBInstance;
   readonly writer: DuckDBConnection;
@@ -191,7 +210,11 @@ export class DuckdbWarehouse implements Warehouse {
       await writer.run('CHECKPOINT');
       await mkdir(directory, { recursive: true });
       const from = join(this.#options.directory, DUCKDB_FILE);
-      await copyFile(from, join(directory, DUCKDB_FILE), constants.COPYFILE_FICLONE);
+      await copyFile(
+        from,
+        join(directory, DUCKDB_FILE),
+        constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL,
+      );
     });
   }
 
