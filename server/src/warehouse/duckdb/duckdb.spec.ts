@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EventLines } from '../../event/lines.ts';
@@ -26,6 +28,29 @@ describeWarehouse('DuckDB', async () => {
     },
     cleanUp: async () => rmSync(directory, { recursive: true, force: true }),
   };
+});
+
+describe('DuckdbWarehouse.backup()', () => {
+  it("regression: leaves DuckDB's lock on the file, so that no other process can open it", async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'daybook-duckdb-'));
+    const warehouse = new DuckdbWarehouse({
+      directory,
+      timezone: 'UTC',
+      memoryBytesMax: 256 * 1_024 * 1_024,
+      threads: 1,
+    });
+    await warehouse.open();
+    await warehouse.backup(join(directory, 'copy'));
+    const other = `const { DuckDBInstance } = await import('@duckdb/node-api');
+      await DuckDBInstance.create(${JSON.stringify(join(directory, DUCKDB_FILE))});`;
+    const opened = promisify(execFile)(process.execPath, ['--input-type=module', '-e', other], {
+      cwd: import.meta.dirname,
+    });
+    await expect(opened).rejects.toThrow(/Conflicting lock/);
+    await expect(warehouse.backup(join(directory, 'copy'))).rejects.toThrow(/EEXIST/);
+    await warehouse.close();
+    rmSync(directory, { recursive: true, force: true });
+  });
 });
 
 /** More events than DuckDB's row group: it writes full groups into the file before the transaction ends. */

@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs';
-import { constants, copyFile, mkdir } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import type { EventLines } from '../../event/lines.ts';
@@ -17,6 +17,7 @@ import type {
 } from '../contract.ts';
 import { checkCatalogue } from './catalogue.ts';
 import { CLOSED_OPTIONS, confine, refuseLinks, SPILL_DIRECTORY } from './confine.ts';
+import { copyLockedFile } from './copy-file.ts';
 import { duckdbDialect } from './dialect.ts';
 import { duckdbError } from './errors.ts';
 import { exportSql } from './export.ts';
@@ -210,11 +211,7 @@ export class DuckdbWarehouse implements Warehouse {
       await writer.run('CHECKPOINT');
       await mkdir(directory, { recursive: true });
       const from = join(this.#options.directory, DUCKDB_FILE);
-      await copyFile(
-        from,
-        join(directory, DUCKDB_FILE),
-        constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL,
-      );
+      await copyLockedFile(from, join(directory, DUCKDB_FILE));
     });
   }
 
