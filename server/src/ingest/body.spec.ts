@@ -6,18 +6,20 @@ import { describe, expect, it } from 'vitest';
 import { type Body, readBody } from './body.ts';
 import { BodyBudget } from './body-budget.ts';
 import { LARGE_BODY_BYTES, LargeBodies } from './large-bodies.ts';
+import { LargeWork } from './large-work.ts';
 
 const MIB = 1_024 * 1_024;
 
 function reading(budgetBytes = 128 * MIB, placesMax = 2) {
   const budget = new BodyBudget(budgetBytes);
   const large = new LargeBodies({ placesMax });
+  const work = new LargeWork();
   const send = (headers: IncomingHttpHeaders) => {
     const stream = new PassThrough({ highWaterMark: 64 * 1_024 });
     const request = Object.assign(stream, { headers, socket: { remoteAddress: 'a' } });
     let proceeded = false;
     const proceed = () => void (proceeded = true);
-    const options = { bytesMax: 10 * MIB, budget, large, proceed };
+    const options = { bytesMax: 10 * MIB, budget, large, work, proceed };
     const body = readBody(request as unknown as IncomingMessage, options);
     body.catch(() => undefined);
     return { stream, body, proceeded: () => proceeded };
@@ -71,6 +73,7 @@ describe('readBody()', () => {
     const { budget, send } = reading();
     const first = send({ 'content-length': String(MIB) });
     const second = send({ 'content-length': String(MIB) });
+    await turn();
     expect([first.proceeded(), second.proceeded()]).toEqual([true, false]);
     second.stream.write(Buffer.alloc(1_000));
     await turn();
@@ -99,6 +102,18 @@ describe('readBody()', () => {
     const body = await second.body;
     expect(body.bytes.equals(bytes)).toBe(true);
     body.release();
+    expect(budget.bytes).toBe(0);
+  });
+
+  it('regression: a body whose last chunk makes it large is whole', async () => {
+    const { budget, send } = reading();
+    const bytes = Buffer.alloc(LARGE_BODY_BYTES + 1, 'x');
+    const { stream, body } = send({ 'transfer-encoding': 'chunked' });
+    stream.write(bytes.subarray(1));
+    stream.end(bytes.subarray(0, 1));
+    const { bytes: read, release } = await body;
+    expect(read.equals(bytes)).toBe(true);
+    release();
     expect(budget.bytes).toBe(0);
   });
 

@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http';
-import type { Readable, Transform } from 'node:stream';
 import { Problem } from '../http/problems.ts';
 import type { BodyBudget } from './body-budget.ts';
-import { checkRatio, DECOMPRESSOR_BYTES, decompressorOf } from './decompress.ts';
+import { absurdRatio, type Decompress, decompressedMax, decompressorOf } from './decompress.ts';
 import { LARGE_BODY_BYTES, type LargeBodies, type Leave } from './large-bodies.ts';
+import type { LargeWork } from './large-work.ts';
+import { Slots } from './slots.ts';
 
 const ENDED_EARLY = 'the request ended before its body did';
 
@@ -13,7 +14,10 @@ const UNREAD_BYTES = 128 * 1_024;
 /** The least room for a body of more than one chunk. */
 const ROOM_BYTES_MIN = 4 * 1_024;
 
-/** Watches a body as it arrives: each chunk after decompression. Throws a Problem to refuse the rest. */
+/** Bodies that are decompressed at a time, as far as they are not large: what they become is not known before. */
+const decompressing = new Slots(8);
+
+/** Watches a body as it arrives, or after its decompression. Throws a Problem to refuse the rest. */
 export type ChunkWatch = (chunk: Buffer) => void;
 
 export interface ReadBodyOptions {
@@ -21,6 +25,7 @@ export interface ReadBodyOptions {
   readonly bytesMax: number;
   readonly budget: BodyBudget;
   readonly large: LargeBodies;
+  readonly work: LargeWork;
   /** Called when the body is about to be read; a large one may have waited for its turn. May throw a Problem. */
   readonly proceed: () => void;
   readonly watch?: ChunkWatch;
@@ -34,16 +39,56 @@ export interface Body {
 }
 
 /**
- * Reads a request's body as a whole, decompressing it. Limits hold while it streams: a body that is too large is refused
- * at the first byte beyond, a compressed one likewise, and nothing more of it is read. A body that is large, or turns out
- * to be, waits for its turn and is not read meanwhile.
+ * Reads a request's body as a whole and decompresses it. Limits hold while it arrives and while it is decompressed: one
+ * that is too large is refused at the first byte beyond, and nothing more of it is read. A body that is large, or turns
+ * out to be, waits for its place and is not read meanwhile.
  * @throws Problem body-too-large, unsupported-encoding, invalid-encoding, server-busy
  */
 export async function readBody(request: IncomingMessage, options: ReadBodyOptions): Promise<Body> {
   if (declaredBytes(request) > options.bytesMax) throw tooLarge(options.bytesMax);
-  const decompressor = decompressorOf(request);
-  if (decompressor === undefined) return new BodyReader(request, request, options).read();
-  return readCompressed(request, decompressor, options);
+  const decompress = decompressorOf(request.headers);
+  if (decompress === undefined) return new BodyReader(request, options).read();
+  const { watch: _, ...unwatched } = options;
+  const reader = new BodyReader(request, unwatched);
+  const { bytes } = await reader.read();
+  return reader.replace((place) => decompressed({ bytes, decompress, place }, options));
+}
+
+interface Compressed {
+  readonly bytes: Buffer;
+  readonly decompress: Decompress;
+  /** Resolves when the body has a place among the large ones. */
+  readonly place: () => Promise<void>;
+}
+
+/** Most bodies are small: each is tried as such, and again as a large one in its turn where it is not. */
+async function decompressed(
+  { bytes, decompress, place }: Compressed,
+  options: ReadBodyOptions,
+): Promise<Buffer> {
+  const { bytesMax, work, watch } = options;
+  const most = Math.min(bytesMax, decompressedMax(bytes.length));
+  const small = Math.min(most, LARGE_BODY_BYTES);
+  let whole = await decompressing.run(() => within(bytes, small, decompress));
+  if (whole === undefined && most > small) {
+    await place();
+    whole = await work.run(() => within(bytes, most, decompress));
+  }
+  if (whole === undefined) throw most < bytesMax ? absurdRatio() : tooLarge(bytesMax);
+  watch?.(whole);
+  return whole;
+}
+
+/** Undefined where it becomes larger. */
+async function within(bytes: Buffer, bytesMax: number, decompress: Decompress): Promise<Buffer | undefined> {
+  try {
+    return await decompress(bytes, bytesMax);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') return undefined;
+    throw new Problem('invalid-encoding', 'the body is not what Content-Encoding says, or it is cut off', {
+      cause: error,
+    });
+  }
 }
 
 /** 0 where the body is sent in chunks. */
@@ -59,27 +104,27 @@ function tooLarge(bytesMax: number): Problem {
 }
 
 /**
- * Gathers the chunks of a stream. Listeners instead of iteration: half the cost on the single-event route. Most events
+ * Gathers the chunks of a request. Listeners instead of iteration: half the cost on the single-event route. Most events
  * are one chunk, which is kept as it is; more are copied into one buffer that grows, so that no number of tiny chunks
  * takes more than its bytes.
  */
 class BodyReader {
   readonly #request: IncomingMessage;
-  /** The request, or what decompresses it. */
-  readonly #stream: Readable;
   readonly #options: ReadBodyOptions;
   #buffer: Buffer | undefined;
   #bytes = 0;
   /** What the budget counts for this body. */
   #held = 0;
+  /** Whether it waits for its place. */
+  #paused = false;
+  #ended = false;
   #leave: Leave | undefined;
   #cancel: (() => void) | undefined;
   #resolve: (body: Body) => void = () => undefined;
   #reject: (error: unknown) => void = () => undefined;
 
-  constructor(request: IncomingMessage, stream: Readable, options: ReadBodyOptions) {
+  constructor(request: IncomingMessage, options: ReadBodyOptions) {
     this.#request = request;
-    this.#stream = stream;
     this.#options = options;
   }
 
@@ -87,18 +132,28 @@ class BodyReader {
     return new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
-      this.#stream.on('error', this.#onError).on('close', this.#onClose);
-      const identity = this.#stream === this.#request;
-      if (identity && declaredBytes(this.#request) > LARGE_BODY_BYTES) this.#awaitTurn(() => this.#begin());
+      this.#request.on('error', this.#onError).on('close', this.#onClose);
+      if (declaredBytes(this.#request) > LARGE_BODY_BYTES) this.#awaitPlace(() => this.#begin());
       else this.#begin();
     });
+  }
+
+  /** Puts other bytes in the place of the ones that were read. */
+  async replace(make: (place: () => Promise<void>) => Promise<Buffer>): Promise<Body> {
+    try {
+      const bytes = await make(() => this.#place());
+      this.#hold(bytes.length);
+      return { bytes, release: this.#release };
+    } catch (error) {
+      this.#release();
+      throw error;
+    }
   }
 
   #begin(): void {
     try {
       this.#options.proceed();
-      if (this.#stream !== this.#request) this.#hold(DECOMPRESSOR_BYTES);
-      this.#stream.on('data', this.#onData).on('end', this.#onEnd);
+      this.#request.on('data', this.#onData).on('end', this.#onEnd);
     } catch (error) {
       this.#refuse(error);
     }
@@ -110,44 +165,66 @@ class BodyReader {
       if (bytes > this.#options.bytesMax) throw tooLarge(this.#options.bytesMax);
       this.#options.watch?.(chunk);
       if (bytes <= LARGE_BODY_BYTES || this.#leave !== undefined) this.#add(chunk);
-      else this.#awaitTurn(() => this.#add(chunk));
+      else this.#awaitPlace(() => this.#add(chunk));
     } catch (error) {
       this.#refuse(error);
     }
   };
 
+  /** The chunk that made the body large may have been its last: then the end comes while it waits. */
   readonly #onEnd = (): void => {
     this.#detach();
+    this.#ended = true;
+    if (!this.#paused) this.#finish();
+  };
+
+  #finish(): void {
     const bytes = this.#buffer?.subarray(0, this.#bytes) ?? Buffer.alloc(0);
     this.#buffer = undefined;
-    this.#resolve({ bytes, release: () => this.#release() });
-  };
+    this.#resolve({ bytes, release: this.#release });
+  }
 
   /** What the connection itself says when it breaks. */
   readonly #onError = (error: unknown): void => {
-    const known = error instanceof Problem || this.#stream !== this.#request;
+    const known = error instanceof Problem;
     this.#refuse(known ? error : new Problem('bad-request', ENDED_EARLY, { cause: error }));
   };
 
   readonly #onClose = (): void => this.#refuse(new Problem('bad-request', ENDED_EARLY));
 
   /** Reads nothing until the body has a place; then `first`, and on with the rest. */
-  #awaitTurn(first: () => void): void {
-    const enter = (leave: Leave) => {
-      this.#leave = leave;
-      this.#hold(this.#held - UNREAD_BYTES);
-      first();
-      this.#stream.resume();
-    };
-    const refuse = (error: unknown) => this.#refuse(error);
+  #awaitPlace(first: () => void): void {
+    this.#request.pause();
+    this.#paused = true;
     try {
-      this.#stream.pause();
       this.#hold(this.#held + UNREAD_BYTES);
-      const address = this.#request.socket.remoteAddress ?? '';
-      this.#cancel = this.#options.large.request({ address, enter, refuse });
     } catch (error) {
-      this.#refuse(error);
+      return this.#refuse(error);
     }
+    const goOn = () => {
+      try {
+        this.#hold(this.#held - UNREAD_BYTES);
+        this.#paused = false;
+        first();
+        if (this.#ended) this.#finish();
+        else this.#request.resume();
+      } catch (error) {
+        this.#refuse(error);
+      }
+    };
+    this.#place().then(goOn, (error: unknown) => this.#refuse(error));
+  }
+
+  #place(): Promise<void> {
+    const address = this.#request.socket.remoteAddress ?? '';
+    return new Promise((resolve, refuse) => {
+      if (this.#leave !== undefined) return resolve();
+      const enter = (leave: Leave) => {
+        this.#leave = leave;
+        resolve();
+      };
+      this.#cancel = this.#options.large.request({ address, enter, refuse });
+    });
   }
 
   #add(chunk: Buffer): void {
@@ -164,7 +241,7 @@ class BodyReader {
 
   #grow(bytes: number): void {
     const old = this.#buffer!;
-    const declared = this.#stream === this.#request ? declaredBytes(this.#request) : 0;
+    const declared = declaredBytes(this.#request);
     const most = declared === 0 ? this.#options.bytesMax : declared;
     // A large body has its place: its whole length at once.
     const room = declared > LARGE_BODY_BYTES ? declared : Math.min(Math.max(2 * bytes, ROOM_BYTES_MIN), most);
@@ -186,54 +263,15 @@ class BodyReader {
   }
 
   #detach(): void {
-    this.#stream.off('data', this.#onData).off('end', this.#onEnd);
-    this.#stream.off('error', this.#onError).off('close', this.#onClose);
+    this.#request.off('data', this.#onData).off('end', this.#onEnd);
+    this.#request.off('error', this.#onError).off('close', this.#onClose);
   }
 
-  #release(): void {
+  readonly #release = (): void => {
     this.#cancel?.();
     this.#cancel = undefined;
     this.#leave?.();
     this.#leave = undefined;
     this.#hold(0);
-  }
-}
-
-async function readCompressed(
-  request: IncomingMessage,
-  decompressor: Transform,
-  options: ReadBodyOptions,
-): Promise<Body> {
-  let received = 0;
-  let bytes = 0;
-  const count = (chunk: Buffer) => {
-    received += chunk.length;
-    if (received > options.bytesMax) decompressor.destroy(tooLarge(options.bytesMax));
   };
-  const watch = (chunk: Buffer) => {
-    bytes += chunk.length;
-    checkRatio(received, bytes);
-    options.watch?.(chunk);
-  };
-  const abort = (error?: unknown) =>
-    decompressor.destroy(error instanceof Problem ? error : new Problem('bad-request', ENDED_EARLY));
-  const onClose = () => {
-    if (!request.readableEnded) abort();
-  };
-  const proceed = () => {
-    options.proceed();
-    request.on('data', count).pipe(decompressor);
-  };
-  request.on('error', abort).on('close', onClose);
-  try {
-    return await new BodyReader(request, decompressor, { ...options, watch, proceed }).read();
-  } catch (error) {
-    if (error instanceof Problem) throw error;
-    throw new Problem('invalid-encoding', 'the body is not what Content-Encoding says, or it is cut off', {
-      cause: error,
-    });
-  } finally {
-    request.unpipe(decompressor).off('data', count).off('error', abort).off('close', onClose);
-    decompressor.destroy();
-  }
 }

@@ -8,7 +8,7 @@ export interface LargeBodiesOptions {
   readonly placesMax?: number;
   /** Large bodies that may wait for a place. @default 64 */
   readonly waitingMax?: number;
-  /** Longest wait, in milliseconds. @default 10_000 */
+  /** Longest wait, in milliseconds. @default 15_000 */
   readonly waitMs?: number;
 }
 
@@ -46,7 +46,7 @@ export class LargeBodies {
   #places = 0;
   #waiting = 0;
 
-  constructor({ placesMax = 4, waitingMax = 64, waitMs = 10_000 }: LargeBodiesOptions = {}) {
+  constructor({ placesMax = 4, waitingMax = 64, waitMs = 15_000 }: LargeBodiesOptions = {}) {
     this.#placesMax = placesMax;
     this.#waitingMax = waitingMax;
     this.#waitMs = waitMs;

@@ -7,7 +7,8 @@ import { SECURITY_HEADERS } from '../http/security-headers.ts';
 import { type Body, readBody } from './body.ts';
 import type { BodyBudget } from './body-budget.ts';
 import type { BatchResult, Ingest } from './ingest.ts';
-import { LargeBodies } from './large-bodies.ts';
+import { LARGE_BODY_BYTES, LargeBodies } from './large-bodies.ts';
+import { LargeWork } from './large-work.ts';
 import { watchLines } from './parse.ts';
 
 export interface IngestWaysOptions {
@@ -36,12 +37,14 @@ const ASKED_BYTES_MIN = 4 * 1_024;
 export function ingestWays({ ingest, keys, budget }: IngestWaysOptions): ReadonlyMap<string, RawHandler> {
   const { bytesMax } = BATCH_LIMITS;
   const large = new LargeBodies();
+  const work = new LargeWork();
 
   const event: RawHandler = async (request, proceed) => {
     keys.check('write', request.headers.authorization);
     mediaType(request, [JSON_TYPE]);
     checkRoom(ingest, request);
-    const body = await readBody(request, { bytesMax: EVENT_BYTES_MAX, budget, large, proceed });
+    const body = await readBody(request, { bytesMax: EVENT_BYTES_MAX, budget, large, work, proceed });
+    work.small();
     return settle(
       body,
       () => ingest.event(body.bytes),
@@ -57,11 +60,15 @@ export function ingestWays({ ingest, keys, budget }: IngestWaysOptions): Readonl
       bytesMax,
       budget,
       large,
+      work,
       // A body that waited for its turn may find the journal full.
       proceed: () => (checkRoom(ingest, request), proceed()),
       ...(ndjson ? { watch: watchLines() } : {}),
     });
-    return settle(body, () => ingest.batch(body.bytes, ndjson), batchAnswer);
+    const store = () => ingest.batch(body.bytes, ndjson);
+    if (body.bytes.length > LARGE_BODY_BYTES) return settle(body, () => work.run(store), batchAnswer);
+    work.small();
+    return settle(body, store, batchAnswer);
   };
 
   return new Map([

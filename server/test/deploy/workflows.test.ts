@@ -106,7 +106,15 @@ describe('ci', () => {
       .flatMap((job) => job.steps ?? [])
       .map((step) => step.run ?? '')
       .join('\n');
-    for (const script of ['types', 'lint', 'test:faults', 'test:cloud', 'test:deploy']) {
+    for (const script of [
+      'types',
+      'lint',
+      'test:faults',
+      'test:api',
+      'test:load',
+      'test:cloud',
+      'test:deploy',
+    ]) {
       expect(commands).toContain(`npm run ${script}`);
     }
     expect(commands).toMatch(/npm test$/m);
