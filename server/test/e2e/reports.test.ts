@@ -143,10 +143,10 @@ describe('reports', () => {
 });
 
 describe('how far a report reaches', () => {
-  /** A server that loads a first batch at once, and then none for a minute. */
-  async function open() {
+  /** A server that loads a first batch at once, and the next after a pause: by default none for a minute. */
+  async function open(intervalMs = '60000') {
     const directory = mkdtempSync(join(tmpdir(), 'daybook-reports-'));
-    const env = { DAYBOOK_LOADER_INTERVAL_MS: '60000', DAYBOOK_CORS_ORIGINS: 'https://app.example' };
+    const env = { DAYBOOK_LOADER_INTERVAL_MS: intervalMs, DAYBOOK_CORS_ORIGINS: 'https://app.example' };
     const app = await createApp(
       readConfig({ PORT: '0', DAYBOOK_DATA_DIR: directory, DAYBOOK_LOG_LEVEL: 'silent', ...env }),
     );
@@ -176,7 +176,13 @@ describe('how far a report reaches', () => {
     };
     const freshness = async () =>
       Number(/^daybook_freshness_seconds (\S+)$/m.exec((await ask({}, '/metrics')).text)?.[1]);
-    return { ask, send, freshness };
+    const sendUsers = async (from: number, count: number) => {
+      const users = Array.from({ length: count }, (_, n) => ({ ...EVENT_EXAMPLE, user_id: `u${from + n}` }));
+      const headers = { 'content-type': 'application/json' };
+      const options = { method: 'POST', headers, body: JSON.stringify(users) };
+      expect((await fetch(`${url}/analytics/events`, options)).status).toBe(200);
+    };
+    return { ask, send, sendUsers, freshness };
   }
 
   it('is the present where nothing waits, also when the answer was kept', async () => {
@@ -217,6 +223,38 @@ describe('how far a report reaches', () => {
     const seconds = await freshness();
     expect(seconds).toBeGreaterThan(0.29);
     expect(seconds).toBeLessThan((Date.now() - waits.beforeMs) / 1_000 + 0.1);
+  });
+
+  it('every event acknowledged before it is counted, at every moment of a burst', async () => {
+    const { ask, sendUsers } = await open('20');
+    const acknowledged: { atMs: number; users: number }[] = [];
+    const state = { users: 0, done: false };
+    const burst = async () => {
+      for (let batch = 0; batch < 40; batch += 1) {
+        await sendUsers(state.users, 2_500);
+        state.users += 2_500;
+        acknowledged.push({ atMs: Date.now(), users: state.users });
+      }
+      state.done = true;
+    };
+    const counted: { askedMs: number; asOfMs: number; users: number }[] = [];
+    const watch = async () => {
+      for (let tries = 0; tries < 10_000; tries += 1) {
+        const askedMs = Date.now();
+        const { asOfMs, text } = await ask();
+        counted.push({ askedMs, asOfMs, users: (JSON.parse(text) as { total_users: number }).total_users });
+        if (state.done && counted.at(-1)!.users === state.users) return;
+        await sleep(5);
+      }
+    };
+    await Promise.all([burst(), watch()]);
+    expect(counted.at(-1)!.users).toBe(100_000);
+    for (const { asOfMs, users } of counted) {
+      const promised = acknowledged.findLast(({ atMs }) => atMs < asOfMs)?.users ?? 0;
+      expect(users).toBeGreaterThanOrEqual(promised);
+    }
+    // It does lag, or this shows nothing.
+    expect(counted.some(({ askedMs, asOfMs }) => asOfMs < askedMs)).toBe(true);
   });
 
   it('can be read by pages of other origins', async () => {

@@ -6,6 +6,7 @@ import { DEAD_LETTER_COLUMNS, EVENT_COLUMNS, apiSchema } from './columns.ts';
 import { planBigquery, projectNumber } from './provision.ts';
 import { rowsOf } from './rows.ts';
 import { viewVersions } from './views.ts';
+import { BigqueryWarehouse } from './warehouse.ts';
 
 describe('bigqueryError()', () => {
   it.each(Object.entries(BIGQUERY_REASONS))('reason %s is %s', (reason, code) => {
@@ -125,5 +126,56 @@ describe('planBigquery()', () => {
 
   it('finds the number of the project', async () => {
     expect(await projectNumber(wholeDataset([], []))).toBe('123456');
+  });
+});
+
+describe('BigqueryWarehouse.query()', () => {
+  /** A warehouse whose jobs have no end, are made when the test says so, and count how often they are cancelled. */
+  async function open() {
+    const jobs = { made: () => undefined as void, cancelled: 0 };
+    const job = {
+      getQueryResults: () => new Promise(() => undefined),
+      cancel: () => Promise.resolve((jobs.cancelled += 1)),
+    };
+    const client = wholeDataset([], []);
+    const warehouse = new BigqueryWarehouse({
+      place: PLACE,
+      location: 'EU',
+      timezone: 'UTC',
+      bytesBilledMax: 1,
+      stalenessMs: 0,
+      emulator: true,
+      makeClient: () => client,
+    });
+    await warehouse.open();
+    Object.assign(client, {
+      createQueryJob: () => new Promise((resolve) => (jobs.made = () => resolve([job]))),
+    });
+    const stop = new AbortController();
+    const asked = warehouse.query(
+      { sql: 'SELECT 1', params: {} },
+      { timeoutMs: 60_000, signal: stop.signal },
+    );
+    return { asked, stop, jobs };
+  }
+
+  it('cancels the job when its signal fires', async () => {
+    const { asked, stop, jobs } = await open();
+    jobs.made();
+    await new Promise(setImmediate);
+    stop.abort();
+    await expect(asked).rejects.toMatchObject({ code: 'timeout' });
+    await new Promise(setImmediate);
+    expect(jobs.cancelled).toBe(1);
+  });
+
+  it('cancels a job that is made only after its signal has fired', async () => {
+    const { asked, stop, jobs } = await open();
+    stop.abort();
+    await expect(asked).rejects.toMatchObject({ code: 'timeout' });
+    expect(jobs.cancelled).toBe(0);
+    jobs.made();
+    await new Promise(setImmediate);
+    expect(jobs.cancelled).toBe(1);
   });
 });
