@@ -38,7 +38,7 @@ data "google_project" "cluster" {
 }
 
 resource "google_project_service" "this" {
-  for_each = var.enable_apis ? toset(["pubsub.googleapis.com", "bigquery.googleapis.com", "iam.googleapis.com"]) : toset([])
+  for_each = var.enable_apis ? toset(["cloudresourcemanager.googleapis.com", "pubsub.googleapis.com", "bigquery.googleapis.com", "iam.googleapis.com"]) : toset([])
 
   project            = var.project_id
   service            = each.value

@@ -106,17 +106,6 @@ variable "message_retention_seconds" {
   }
 }
 
-variable "max_staleness" {
-  description = "How old an answer of the materialized views may be, as a BigQuery interval (0-0 0 0:30:0 is half an hour); cheaper reads. Null: always fresh."
-  type        = string
-  default     = null
-
-  validation {
-    condition     = var.max_staleness == null || can(regex("^[0-9]+-[0-9]+ [0-9]+ [0-9]+:[0-9]+:[0-9]+$", var.max_staleness))
-    error_message = "max_staleness must be a BigQuery interval, e.g. 0-0 0 0:30:0."
-  }
-}
-
 variable "deletion_protection" {
   description = "Refuse to destroy the tables that hold events and dead letters."
   type        = bool

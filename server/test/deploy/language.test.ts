@@ -106,7 +106,6 @@ withTools(['tofu'], 'OpenTofu', () => {
     ['max_delivery_attempts', '4'],
     ['max_delivery_attempts', '5.5'],
     ['message_retention_seconds', '1'],
-    ['max_staleness', '1h'],
   ])('refuses %s = %s', (name, value) => {
     const { status, output } = plan({ [name]: value });
     expect(status).not.toBe(0);
@@ -118,7 +117,6 @@ withTools(['tofu'], 'OpenTofu', () => {
     const { status, output } = plan({
       topic: `a${'.'.repeat(200)}`,
       table_id: 'e'.repeat(200),
-      max_staleness: '0-0 0 0:30:0',
       max_delivery_attempts: '100',
       message_retention_seconds: '2678400',
       timezone: 'America/Argentina/Buenos_Aires',
