@@ -2,8 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ENVIRONMENT } from '../../src/config.ts';
-import { tableId } from '../../src/warehouse/bigquery/names.ts';
-import { viewDefinitions } from '../../src/warehouse/bigquery/views.ts';
+import { refreshViews } from '../../src/warehouse/bigquery/ddl.ts';
 import { hcl } from './parsers.ts';
 import { read, ROOT } from './tool.ts';
 
@@ -213,11 +212,11 @@ describe('the Terraform module', () => {
   it('row 8: the guide refreshes every materialized view after it deletes', () => {
     const guide = read('docs/operations-gke.md');
     const place = { projectId: 'example-project', dataset: 'daybook', table: 'events' };
-    const kept = viewDefinitions(place, 'UTC').filter(({ materialized }) => materialized);
-    expect(kept).toHaveLength(3);
-    for (const { name } of kept) {
-      const refresh = `CALL BQ.REFRESH_MATERIALIZED_VIEW('example-project.daybook.${tableId(place, name)}');`;
-      expect(guide.indexOf(refresh), refresh).toBeGreaterThan(guide.indexOf('DELETE FROM daybook.events '));
+    expect(refreshViews(place)).toHaveLength(3);
+    for (const refresh of refreshViews(place)) {
+      expect(guide.indexOf(`${refresh};`), refresh).toBeGreaterThan(
+        guide.indexOf('DELETE FROM daybook.events '),
+      );
     }
   });
 
