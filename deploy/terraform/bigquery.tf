@@ -34,6 +34,11 @@ resource "google_bigquery_table" "dead_letters_raw" {
   schema              = file("${local.generated}/dead_letters_raw.schema.json")
   deletion_protection = var.deletion_protection
   labels              = local.labels
+
+  time_partitioning {
+    type  = "DAY"
+    field = "publish_time"
+  }
 }
 
 # Made from the events at any time, so not protected: a changed query replaces the view. None has max_staleness: with it each

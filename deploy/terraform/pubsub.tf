@@ -3,6 +3,13 @@ resource "google_pubsub_topic" "events" {
   name    = var.topic
   labels  = local.labels
 
+  dynamic "message_storage_policy" {
+    for_each = length(local.storage_regions) > 0 ? [local.storage_regions] : []
+    content {
+      allowed_persistence_regions = message_storage_policy.value
+    }
+  }
+
   depends_on = [google_project_service.this]
 }
 
@@ -10,6 +17,13 @@ resource "google_pubsub_topic" "dead_letters" {
   project = var.project_id
   name    = "${var.topic}-dead-letters"
   labels  = local.labels
+
+  dynamic "message_storage_policy" {
+    for_each = length(local.storage_regions) > 0 ? [local.storage_regions] : []
+    content {
+      allowed_persistence_regions = message_storage_policy.value
+    }
+  }
 
   depends_on = [google_project_service.this]
 }

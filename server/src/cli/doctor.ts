@@ -10,7 +10,7 @@ import { modeText } from '../greeting.ts';
 import { NODE_MAJOR_MIN } from '../node-version.ts';
 import { JOURNAL_DIRECTORY, SET_ASIDE } from '../transport/journal/segments.ts';
 import { makePubsubClient } from '../transport/pubsub/client.ts';
-import { publishFault } from '../transport/pubsub/rights.ts';
+import { isUnheard, publishFault } from '../transport/pubsub/rights.ts';
 import { makeBigqueryClient } from '../warehouse/bigquery/client.ts';
 import { readFaults } from '../warehouse/bigquery/rights.ts';
 import { placeWarnings } from '../warehouse/bigquery/warnings.ts';
@@ -160,7 +160,11 @@ async function checkPlace({ google }: Config): Promise<Finding[]> {
 async function checkTopic({ google }: Config, help: string): Promise<Finding> {
   const client = makePubsubClient(google.projectId);
   try {
-    const fault = await publishFault(client, google);
+    const fault =
+      (await publishFault(client, google)) ??
+      ((await isUnheard(client, google.topic))
+        ? `topic ${google.topic} has no subscription: what is published is lost`
+        : undefined);
     return { good: fault === undefined, text: fault ?? `topic ${google.topic} takes events`, help };
   } catch (error) {
     return { good: false, text: `topic ${google.topic}: ${(error as Error).message}`, help };

@@ -22,6 +22,7 @@ export function createDeadLettersTable(place: BigqueryPlace): string {
   return `CREATE TABLE IF NOT EXISTS ${tableSql(place, 'dead_letters_raw')} (
 ${DEAD_LETTER_COLUMNS.map((column) => `  ${definition(column)}`).join(',\n')}
 )
+PARTITION BY DATE(publish_time)
 OPTIONS (description = 'Messages that could not be written into the table of events, with the reason.')`;
 }
 
