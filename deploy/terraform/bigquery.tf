@@ -34,9 +34,15 @@ resource "google_bigquery_table" "dead_letters_raw" {
   schema              = file("${local.generated}/dead_letters_raw.schema.json")
   deletion_protection = var.deletion_protection
   labels              = local.labels
+
+  time_partitioning {
+    type  = "DAY"
+    field = "publish_time"
+  }
 }
 
-# Made from the events at any time, so not protected: a changed query replaces the view.
+# Made from the events at any time, so not protected: a changed query replaces the view. None has max_staleness: with it each
+# view answers as of a moment of its own, and the numbers of one report do not fit together.
 resource "google_bigquery_table" "materialized" {
   for_each = {
     users     = ["project", "user_id"]
@@ -48,7 +54,6 @@ resource "google_bigquery_table" "materialized" {
   dataset_id          = google_bigquery_dataset.this.dataset_id
   table_id            = "${var.table_id}_${each.key}"
   clustering          = each.value
-  max_staleness       = var.max_staleness
   deletion_protection = false
   labels              = local.labels
 

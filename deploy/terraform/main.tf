@@ -25,6 +25,16 @@ locals {
     var.kubernetes_service_account == null ? {} : { kubernetes = local.kubernetes_principals[0] },
   )
 
+  # Where Pub/Sub may keep messages, so that they stay where the dataset lies. EU is that of BigQuery: member states of the union.
+  # https://cloud.google.com/bigquery/docs/locations https://cloud.google.com/pubsub/docs/resource-location-restriction
+  storage_regions = coalesce(var.storage_regions, lookup({
+    EU = [
+      "europe-west1", "europe-west3", "europe-west4", "europe-west8", "europe-west9", "europe-west10", "europe-west12",
+      "europe-north1", "europe-north2", "europe-central2", "europe-southwest1",
+    ]
+    US = []
+  }, upper(var.location), [lower(var.location)]))
+
   pubsub_agent = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
 }
 
@@ -38,7 +48,7 @@ data "google_project" "cluster" {
 }
 
 resource "google_project_service" "this" {
-  for_each = var.enable_apis ? toset(["pubsub.googleapis.com", "bigquery.googleapis.com", "iam.googleapis.com"]) : toset([])
+  for_each = var.enable_apis ? toset(["cloudresourcemanager.googleapis.com", "pubsub.googleapis.com", "bigquery.googleapis.com", "iam.googleapis.com", "monitoring.googleapis.com"]) : toset([])
 
   project            = var.project_id
   service            = each.value

@@ -3,6 +3,13 @@ resource "google_pubsub_topic" "events" {
   name    = var.topic
   labels  = local.labels
 
+  dynamic "message_storage_policy" {
+    for_each = length(local.storage_regions) > 0 ? [local.storage_regions] : []
+    content {
+      allowed_persistence_regions = message_storage_policy.value
+    }
+  }
+
   depends_on = [google_project_service.this]
 }
 
@@ -10,6 +17,13 @@ resource "google_pubsub_topic" "dead_letters" {
   project = var.project_id
   name    = "${var.topic}-dead-letters"
   labels  = local.labels
+
+  dynamic "message_storage_policy" {
+    for_each = length(local.storage_regions) > 0 ? [local.storage_regions] : []
+    content {
+      allowed_persistence_regions = message_storage_policy.value
+    }
+  }
 
   depends_on = [google_project_service.this]
 }
@@ -47,11 +61,7 @@ resource "google_pubsub_subscription" "events" {
   }
 
   # Pub/Sub checks at creation that the writer may write, and that dead letters can leave.
-  depends_on = [
-    google_bigquery_table_iam_member.writer_events,
-    google_service_account_iam_member.pubsub_agent_acts_as_writer,
-    google_pubsub_topic_iam_member.pubsub_agent_publishes_dead_letters,
-  ]
+  depends_on = [time_sleep.rights_hold]
 }
 
 resource "google_pubsub_subscription" "dead_letters" {
@@ -79,8 +89,18 @@ resource "google_pubsub_subscription" "dead_letters" {
     ttl = ""
   }
 
+  depends_on = [time_sleep.rights_hold]
+}
+
+# A role that was given holds everywhere only some time later, typically two minutes; depends_on alone waits for the answer that it was given.
+# https://cloud.google.com/iam/docs/access-change-propagation
+resource "time_sleep" "rights_hold" {
+  create_duration = "120s"
+
   depends_on = [
+    google_bigquery_table_iam_member.writer_events,
     google_bigquery_table_iam_member.writer_dead_letters,
     google_service_account_iam_member.pubsub_agent_acts_as_writer,
+    google_pubsub_topic_iam_member.pubsub_agent_publishes_dead_letters,
   ]
 }

@@ -19,6 +19,17 @@ variable "location" {
   }
 }
 
+variable "storage_regions" {
+  description = "Regions in which Pub/Sub may keep messages. Default: those of the location, where it is EU or one region; any where it is US."
+  type        = list(string)
+  default     = null
+
+  validation {
+    condition     = var.storage_regions == null || alltrue([for region in coalesce(var.storage_regions, []) : can(regex("^[a-z]+-[a-z]+[0-9]+$", region))])
+    error_message = "storage_regions must be regions of Google Cloud, e.g. europe-north1."
+  }
+}
+
 variable "dataset_id" {
   description = "Dataset; the part of BIGQUERY_TABLE_NAME before the dot."
   type        = string
@@ -106,17 +117,6 @@ variable "message_retention_seconds" {
   }
 }
 
-variable "max_staleness" {
-  description = "How old an answer of the materialized views may be, as a BigQuery interval (0-0 0 0:30:0 is half an hour); cheaper reads. Null: always fresh."
-  type        = string
-  default     = null
-
-  validation {
-    condition     = var.max_staleness == null || can(regex("^[0-9]+-[0-9]+ [0-9]+ [0-9]+:[0-9]+:[0-9]+$", var.max_staleness))
-    error_message = "max_staleness must be a BigQuery interval, e.g. 0-0 0 0:30:0."
-  }
-}
-
 variable "deletion_protection" {
   description = "Refuse to destroy the tables that hold events and dead letters."
   type        = bool
@@ -133,4 +133,30 @@ variable "labels" {
   description = "Labels of everything that can have them."
   type        = map(string)
   default     = {}
+}
+
+variable "notification_channels" {
+  description = "Channels of Cloud Monitoring that alerts and the budget are told through, projects/PROJECT/notificationChannels/ID. None: no alerts."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for channel in var.notification_channels : can(regex("^projects/[^/]+/notificationChannels/[^/]+$", channel))])
+    error_message = "notification_channels must be names of channels, e.g. projects/example-project/notificationChannels/123."
+  }
+}
+
+variable "budget" {
+  description = "Budget of the project a month, in whole units of the billing account's currency. Needs the Cloud Billing Budget API."
+  type = object({
+    billing_account = string
+    monthly_amount  = number
+    currency        = optional(string, "USD")
+  })
+  default = null
+
+  validation {
+    condition     = var.budget == null || try(var.budget.monthly_amount >= 1 && floor(var.budget.monthly_amount) == var.budget.monthly_amount, false)
+    error_message = "budget.monthly_amount must be a whole number of at least 1."
+  }
 }

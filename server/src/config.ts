@@ -15,7 +15,7 @@ import {
   timezone,
 } from './config-values.ts';
 import { exposureFaults, missingKeys } from './exposure.ts';
-import { chooseMode } from './mode.ts';
+import { chooseMode, givenGoogle, modeFaults } from './mode.ts';
 
 /**
  * Every variable that Daybook reads. `docs/configuration.md` is generated from the descriptions and defaults;
@@ -248,9 +248,10 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env, newKey: () => s
   const parsed = ENVIRONMENT.safeParse(given);
   for (const { path, message } of parsed.error?.issues ?? []) faults.push(faultText(path, message, given));
   const access = ACCESS.safeParse(given);
-  if (access.success) faults.push(...exposureFaults(access.data, givenGoogle(given), newKey));
   const way = WAY.safeParse(given);
-  if (way.success) faults.push(...wayFaults(way.data));
+  const google = way.success ? givenGoogle(way.data) : undefined;
+  if (access.success) faults.push(...exposureFaults(access.data, google, newKey));
+  if (way.success) faults.push(...modeFaults(way.data));
   if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
   return Object.freeze(toConfig(parsed.data));
 }
@@ -281,42 +282,6 @@ function faultText([name, index]: readonly PropertyKey[], message: string, given
     ? ''
     : `, not ${JSON.stringify(item.slice(0, VALUE_CHARS_SHOWN))}`;
   return `${String(name)}: ${message}${shown}`;
-}
-
-function wayFaults(env: z.output<typeof WAY>): string[] {
-  const { warehouse, because } = chooseMode(env);
-  if (warehouse === 'duckdb') {
-    if (env.DAYBOOK_JOURNAL !== 'off') return [];
-    return ['DAYBOOK_JOURNAL: must be on with the embedded warehouse, which takes events in no other form'];
-  }
-  const faults: string[] = [];
-  if (env.GOOGLE_CLOUD_PROJECT === undefined) {
-    faults.push(
-      `GOOGLE_CLOUD_PROJECT: must be set with the Google Cloud mode, which is chosen because ${because}`,
-    );
-  }
-  if (env.DAYBOOK_PUBSUB_TIMEOUT_MS >= env.DAYBOOK_SHUTDOWN_TIMEOUT_MS) {
-    faults.push(
-      'DAYBOOK_PUBSUB_TIMEOUT_MS: must be less than DAYBOOK_SHUTDOWN_TIMEOUT_MS, so that a shutdown can wait for it',
-    );
-  }
-  return faults;
-}
-
-/** The settings of Google Cloud as they were given, where that mode is chosen. */
-function givenGoogle(given: NodeJS.ProcessEnv): Record<string, string> | undefined {
-  const way = WAY.safeParse(given);
-  if (!way.success || chooseMode(way.data).warehouse === 'duckdb') return undefined;
-  const names = [
-    'DAYBOOK_WAREHOUSE',
-    'GOOGLE_APPLICATION_CREDENTIALS',
-    'GOOGLE_CLOUD_PROJECT',
-    'BIGQUERY_TABLE_NAME',
-    'PUBSUB_TOPIC',
-  ];
-  return Object.fromEntries(
-    names.flatMap((name) => (given[name] === undefined ? [] : [[name, given[name]]])),
-  );
 }
 
 function toConfig(env: Environment) {

@@ -36,3 +36,45 @@ export function chooseMode(env: ModeSettings): Mode {
       'GOOGLE_APPLICATION_CREDENTIALS with it does',
   };
 }
+
+interface CheckedSettings extends ModeSettings {
+  readonly DAYBOOK_JOURNAL?: 'on' | 'off' | undefined;
+  readonly DAYBOOK_PUBSUB_TIMEOUT_MS: number;
+  readonly DAYBOOK_SHUTDOWN_TIMEOUT_MS: number;
+}
+
+/** Settings that do not fit the mode which was chosen. */
+export function modeFaults(env: CheckedSettings): string[] {
+  const { warehouse, because } = chooseMode(env);
+  if (warehouse === 'duckdb') {
+    if (env.DAYBOOK_JOURNAL !== 'off') return [];
+    return ['DAYBOOK_JOURNAL: must be on with the embedded warehouse, which takes events in no other form'];
+  }
+  const faults: string[] = [];
+  if (env.GOOGLE_CLOUD_PROJECT === undefined) {
+    faults.push(
+      `GOOGLE_CLOUD_PROJECT: must be set with the Google Cloud mode, which is chosen because ${because}`,
+    );
+  }
+  if (env.DAYBOOK_PUBSUB_TIMEOUT_MS >= env.DAYBOOK_SHUTDOWN_TIMEOUT_MS) {
+    faults.push(
+      'DAYBOOK_PUBSUB_TIMEOUT_MS: must be less than DAYBOOK_SHUTDOWN_TIMEOUT_MS, so that a shutdown can wait for it',
+    );
+  }
+  return faults;
+}
+
+const GOOGLE_SETTINGS = [
+  'DAYBOOK_WAREHOUSE',
+  'GOOGLE_APPLICATION_CREDENTIALS',
+  'GOOGLE_CLOUD_PROJECT',
+  'BIGQUERY_TABLE_NAME',
+  'PUBSUB_TOPIC',
+] as const;
+
+/** The settings of Google Cloud that were given, where that mode is chosen. */
+export function givenGoogle(env: ModeSettings): Record<string, string> | undefined {
+  if (chooseMode(env).warehouse === 'duckdb') return undefined;
+  const given = GOOGLE_SETTINGS.map((name) => [name, env[name]] as const);
+  return Object.fromEntries(given.filter((one): one is [(typeof one)[0], string] => one[1] !== undefined));
+}

@@ -14,7 +14,7 @@ import { printable } from '../printable.ts';
 import { JOURNAL_DIRECTORY, SET_ASIDE } from '../transport/journal/segments.ts';
 import { makePubsubClient } from '../transport/pubsub/client.ts';
 import type { Row, Statement } from '../warehouse/contract.ts';
-import { publishFault } from '../transport/pubsub/rights.ts';
+import { isUnheard, publishFault } from '../transport/pubsub/rights.ts';
 import { makeBigqueryClient } from '../warehouse/bigquery/client.ts';
 import { readFaults } from '../warehouse/bigquery/rights.ts';
 import { placeWarnings } from '../warehouse/bigquery/warnings.ts';
@@ -234,7 +234,11 @@ async function checkPlace({ google }: Config): Promise<Finding[]> {
 async function checkTopic({ google }: Config, help: string): Promise<Finding> {
   const client = makePubsubClient(google.projectId);
   try {
-    const fault = await publishFault(client, google);
+    const fault =
+      (await publishFault(client, google)) ??
+      ((await isUnheard(client, google.topic))
+        ? `topic ${google.topic} has no subscription: what is published is lost`
+        : undefined);
     return { good: fault === undefined, text: fault ?? `topic ${google.topic} takes events`, help };
   } catch (error) {
     return { good: false, text: `topic ${google.topic}: ${(error as Error).message}`, help };

@@ -10,6 +10,7 @@ import { PubsubPublisher } from '../transport/pubsub/publisher.ts';
 import { removePubsub } from '../transport/pubsub/provision.ts';
 import { removeBigquery } from '../warehouse/bigquery/provision.ts';
 import { BigqueryWarehouse } from '../warehouse/bigquery/warehouse.ts';
+import { smokeChecks } from './gcp-smoke-checks.ts';
 import {
   applyAll,
   googleClients,
@@ -72,11 +73,8 @@ function ownNames(config: Config, tag: string): Config {
   };
 }
 
-async function sendAndCompare(
-  config: Config,
-  { bigquery }: GoogleClients,
-  signal: AbortSignal,
-): Promise<number> {
+async function sendAndCompare(config: Config, clients: GoogleClients, signal: AbortSignal): Promise<number> {
+  const { bigquery } = clients;
   const publisher = new PubsubPublisher(pubsubOptions(config));
   await publisher.open();
   const nowS = Math.floor(Date.now() / 1_000);
@@ -100,7 +98,9 @@ async function sendAndCompare(
   }
   process.stdout.write(`✓ the report is exact ${seconds} s after the acknowledgement\n`);
   process.stdout.write(`✓ ${await billed(bigquery, warehouse, nowS)} bytes billed for one daily report\n`);
-  return 0;
+  const { lines, good } = await smokeChecks(config, clients, warehouse);
+  for (const line of lines) process.stdout.write(`${line}\n`);
+  return good ? 0 : 1;
 }
 
 function report(

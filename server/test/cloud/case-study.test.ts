@@ -1,14 +1,16 @@
 import { execFile } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, expect, it } from 'vitest';
+import { build } from '../deploy/stand-in.ts';
+import { installParsers } from '../deploy/tools.ts';
 import { killServers, startServer } from '../e2e/server-process.ts';
 import { send } from '../faults/load.ts';
 import { temporaryDirectory } from '../faults/stored.ts';
 import { describeWith } from './engines/engines.ts';
-import { startGoogle } from './google.ts';
+import { startGoogle, type TestGoogle } from './google.ts';
 
 /* Three settings in a `.env`, and nothing else said: events go to the topic, and the report comes from the table. */
 
@@ -41,9 +43,15 @@ const EVENT = {
 describeWith(['pstest', 'bqemulator'], 'the documented set-up', () => {
   afterEach(killServers);
 
-  it('row 1: three settings in a .env publish to the topic and report from the table', async () => {
-    const table = 'daybook-test.web.events';
-    const google = await startGoogle({ BIGQUERY_TABLE_NAME: table });
+  const TABLE = 'daybook-test.web.events';
+
+  /** A project with everything in it, and the three settings with which it is documented. */
+  async function project(): Promise<{
+    google: TestGoogle;
+    directory: string;
+    settings: Record<string, string>;
+  }> {
+    const google = await startGoogle({ BIGQUERY_TABLE_NAME: TABLE });
     await google.provision();
     await google.deliver();
     const directory = temporaryDirectory();
@@ -51,23 +59,16 @@ describeWith(['pstest', 'bqemulator'], 'the documented set-up', () => {
     const settings = {
       GOOGLE_APPLICATION_CREDENTIALS: join(directory, 'key.json'),
       GOOGLE_CLOUD_PROJECT: google.pubsub.projectId,
-      BIGQUERY_TABLE_NAME: table,
+      BIGQUERY_TABLE_NAME: TABLE,
       // The engines of this test in place of Google.
       ...google.pubsub.env,
       ...google.bigquery.env,
     };
-    const lines = Object.entries(settings).map(([name, value]) => `${name}=${value}\n`);
-    writeFileSync(join(directory, '.env'), lines.join(''));
+    return { google, directory, settings };
+  }
 
-    const command = join(import.meta.dirname, '../../dist/cli/daybook.js');
-    const env = { PATH: process.env['PATH'] };
-    const doctor = await promisify(execFile)(process.execPath, [command, 'doctor'], { cwd: directory, env });
-    expect(doctor.stdout).toContain(
-      'the configuration is valid: Google Cloud, because BIGQUERY_TABLE_NAME is set',
-    );
-    expect(doctor.stdout).toContain('✓ BigQuery is open\n✓ topic analytics takes events\n');
-
-    const server = await startServer({ directory, cwd: directory });
+  /** The documented requests: the event arrives in the topic, and the report comes from the table. */
+  async function postAndGet(google: TestGoogle, server: { url: string; output(): string }): Promise<void> {
     expect(server.output()).toContain('Mode: Google Cloud, because BIGQUERY_TABLE_NAME is set');
     expect(server.output()).toContain(
       'Topic: projects/daybook-test/topics/analytics   Table: daybook-test.web.events',
@@ -87,6 +88,37 @@ describeWith(['pstest', 'bqemulator'], 'the documented set-up', () => {
           { date: '12/01/2021', average_session_duration: 0, active_user_count: 1, new_user_count: 1 },
         ],
       });
+  }
+
+  it('row 1: three settings in a .env publish to the topic and report from the table', async () => {
+    const { google, directory, settings } = await project();
+    const lines = Object.entries(settings).map(([name, value]) => `${name}=${value}\n`);
+    writeFileSync(join(directory, '.env'), lines.join(''));
+
+    const command = join(import.meta.dirname, '../../dist/cli/daybook.js');
+    const env = { PATH: process.env['PATH'] };
+    const doctor = await promisify(execFile)(process.execPath, [command, 'doctor'], { cwd: directory, env });
+    expect(doctor.stdout).toContain(
+      'the configuration is valid: Google Cloud, because BIGQUERY_TABLE_NAME is set',
+    );
+    expect(doctor.stdout).toContain('✓ BigQuery is open\n✓ topic analytics takes events\n');
+
+    await postAndGet(google, await startServer({ directory, cwd: directory }));
+  });
+
+  it('row 1: the files of the image do the same, run without an engine', { timeout: 400_000 }, async () => {
+    if (!existsSync(join(import.meta.dirname, '../deploy/tools/node_modules'))) installParsers();
+    const { google, directory, settings } = await project();
+    const image = build();
+    try {
+      const app = join(image.root, 'app');
+      const env = { ...image.env, ...settings, PORT: '0', DAYBOOK_ALLOW_ANONYMOUS: 'on' };
+      const main = join(app, image.command[1]!);
+      await postAndGet(google, await startServer({ directory, cwd: app, main, env }));
+    } finally {
+      killServers();
+      rmSync(dirname(image.root), { recursive: true, force: true });
+    }
   });
 
   it('row 1: a project alone, as many shells set it, leaves the embedded mode and says so', async () => {

@@ -130,6 +130,16 @@ describe('BigQuery, as documented', () => {
     await expect(plan()).rejects.toThrow(said);
   });
 
+  it('row 3: says at the start that events would become dead letters, while the table has not their columns', async () => {
+    const table = answers.project.tables.get('events')!;
+    const kept = fields().fields.filter(({ name }) => !['event_id', 'properties'].includes(name!));
+    table['schema'] = { fields: kept };
+    kept.find(({ name }) => name === 'region')!['mode'] = 'REQUIRED';
+    await expect(warehouse().open()).rejects.toThrow(
+      /^bigquery: events would become dead letters, .* missing: event_id, properties; these are REQUIRED and must be NULLABLE: region\. Run "daybook gcp provision" and wait some minutes/,
+    );
+  });
+
   it('row 4: refuses a column of its own that is REPEATED, and takes one of others that may be absent', async () => {
     fields().fields.push({ name: 'note', type: 'STRING', mode: 'NULLABLE' });
     expect(await plan()).toEqual([]);

@@ -13,6 +13,7 @@ interface Plan {
   readonly planned_values: {
     readonly outputs: {
       readonly views: { readonly value: Record<string, string> };
+      readonly regions: { readonly value: string[] };
       readonly members: { readonly value: Record<string, string> };
     };
   };
@@ -48,10 +49,11 @@ withTools(['tofu'], 'OpenTofu', () => {
       .exec(main)![0]
       .replaceAll(/data\.google_project\.\w+(\[0\])?\.number/g, '"123"');
     const members = 'output "members" { value = local.api_members }';
+    const regions = 'output "regions" { value = local.storage_regions }';
     const views =
       'output "views" { value = { for file in fileset(local.generated, "*.sql") : ' +
       'file => templatefile("${local.generated}/${file}", local.sql) } }';
-    writeFileSync(join(directory, 'main.tf'), [locals, members, views, ''].join('\n'));
+    writeFileSync(join(directory, 'main.tf'), [locals, members, regions, views, ''].join('\n'));
     writeFileSync(join(directory, 'rc'), '');
     const { status, output } = tofu('init', '-no-color', '-input=false', '-backend=false');
     expect(status, output).toBe(0);
@@ -91,6 +93,23 @@ withTools(['tofu'], 'OpenTofu', () => {
     });
   });
 
+  it.each([
+    [{ location: 'europe-north1' }, ['europe-north1']],
+    [{ location: 'EUROPE-NORTH1' }, ['europe-north1']],
+    [{ location: 'US' }, []],
+    [{ location: 'EU', storage_regions: '["europe-west4"]' }, ['europe-west4']],
+  ])('keeps messages of %o in %o', (values: Record<string, string>, regions) => {
+    expect(outputs(values).regions.value).toEqual(regions);
+  });
+
+  it('keeps messages of a dataset in EU in the union, which London and Zurich are not in', () => {
+    const regions = outputs({ location: 'EU' }).regions.value;
+    expect(regions.length).toBeGreaterThan(8);
+    expect(regions.filter((region) => !region.startsWith('europe-'))).toEqual([]);
+    expect(regions).not.toEqual(expect.arrayContaining(['europe-west2']));
+    expect(regions).not.toEqual(expect.arrayContaining(['europe-west6']));
+  });
+
   it('gives nobody anything by default', () => {
     expect(outputs({}).members.value).toEqual({});
   });
@@ -102,11 +121,13 @@ withTools(['tofu'], 'OpenTofu', () => {
     ['table_id', 'a.b'],
     ['topic', 'goog1'],
     ['timezone', '../x'],
+    ['storage_regions', '["Europe"]'],
+    ['notification_channels', '["me@example.com"]'],
+    ['budget', '{ billing_account = "A", monthly_amount = 0.5 }'],
     ['api_members', '["someone"]'],
     ['max_delivery_attempts', '4'],
     ['max_delivery_attempts', '5.5'],
     ['message_retention_seconds', '1'],
-    ['max_staleness', '1h'],
   ])('refuses %s = %s', (name, value) => {
     const { status, output } = plan({ [name]: value });
     expect(status).not.toBe(0);
@@ -118,7 +139,6 @@ withTools(['tofu'], 'OpenTofu', () => {
     const { status, output } = plan({
       topic: `a${'.'.repeat(200)}`,
       table_id: 'e'.repeat(200),
-      max_staleness: '0-0 0 0:30:0',
       max_delivery_attempts: '100',
       message_retention_seconds: '2678400',
       timezone: 'America/Argentina/Buenos_Aires',

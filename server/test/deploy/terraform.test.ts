@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ENVIRONMENT } from '../../src/config.ts';
+import { refreshViews } from '../../src/warehouse/bigquery/ddl.ts';
 import { hcl } from './parsers.ts';
 import { read, ROOT } from './tool.ts';
 
@@ -61,8 +62,8 @@ const KNOWN: Record<string, string> = {
   google_bigquery_dataset: 'project dataset_id location description labels delete_contents_on_destroy',
   google_bigquery_table:
     'project dataset_id table_id description schema clustering time_partitioning labels ' +
-    'deletion_protection max_staleness materialized_view view',
-  google_pubsub_topic: 'project name labels',
+    'deletion_protection materialized_view view',
+  google_pubsub_topic: 'project name labels dynamic',
   google_pubsub_subscription:
     'project name topic labels message_retention_duration bigquery_config ' +
     'ack_deadline_seconds dead_letter_policy retry_policy expiration_policy',
@@ -73,6 +74,10 @@ const KNOWN: Record<string, string> = {
   google_pubsub_topic_iam_member: 'project topic role member',
   google_pubsub_subscription_iam_member: 'project subscription role member',
   google_project_iam_member: 'project role member',
+  time_sleep: 'create_duration',
+  google_monitoring_alert_policy:
+    'project display_name combiner notification_channels user_labels conditions documentation',
+  google_billing_budget: 'billing_account display_name budget_filter amount dynamic all_updates_rule',
 };
 
 /** Every view, from the files that the server's sources make. */
@@ -94,7 +99,7 @@ describe('the Terraform module', () => {
 
   it('refers only to what is declared', () => {
     const text = FILES.map((file) => readFileSync(join(MODULE, file), 'utf8')).join('\n');
-    for (const [, type, name] of text.matchAll(/(?<!data\.)\b(google_\w+)\.(\w+)/g)) {
+    for (const [, type, name] of text.matchAll(/(?<!data\.)\b(google_\w+|time_sleep)\.([a-z]\w*)/g)) {
       const reference = `${type}.${name}`;
       expect(module.resource[type!]?.[name!] ?? module.data[type!]?.[name!], reference).toBeDefined();
     }
@@ -153,6 +158,8 @@ describe('the Terraform module', () => {
     const events = resource('google_bigquery_table', 'events');
     expect(block(events, 'time_partitioning')).toEqual({ type: 'DAY', field: 'received_at' });
     expect(events['clustering']).toEqual(['event_time']);
+    const dead = resource('google_bigquery_table', 'dead_letters_raw');
+    expect(block(dead, 'time_partitioning')).toEqual({ type: 'DAY', field: 'publish_time' });
     for (const name of ['events', 'dead_letters_raw']) {
       const { deletion_protection: protection } = resource('google_bigquery_table', name);
       expect(protection).toBe('${var.deletion_protection}');
@@ -186,10 +193,109 @@ describe('the Terraform module', () => {
   it('never lets a subscription expire, and makes it after the rights it needs', () => {
     for (const [name, [subscription]] of Object.entries(module.resource['google_pubsub_subscription']!)) {
       expect(block(subscription!, 'expiration_policy')).toEqual({ ttl: '' });
-      const after = strings(subscription!['depends_on']).join(' ');
-      expect(after, name).toMatch(/google_bigquery_table_iam_member\.writer_/);
-      expect(after, name).toContain('google_service_account_iam_member.pubsub_agent_acts_as_writer');
+      expect(strings(subscription!['depends_on']), name).toEqual(['${time_sleep.rights_hold}']);
     }
+  });
+
+  it('row 10: waits until the rights hold that a subscription needs, and not only until they are given', () => {
+    const rights = resource('time_sleep', 'rights_hold');
+    expect(Number(/^(\d+)s$/.exec(String(rights['create_duration']))?.[1])).toBeGreaterThanOrEqual(60);
+    expect(strings(rights['depends_on']).toSorted()).toEqual([
+      '${google_bigquery_table_iam_member.writer_dead_letters}',
+      '${google_bigquery_table_iam_member.writer_events}',
+      '${google_pubsub_topic_iam_member.pubsub_agent_publishes_dead_letters}',
+      '${google_service_account_iam_member.pubsub_agent_acts_as_writer}',
+    ]);
+    expect(read('deploy/terraform/versions.tf')).toContain('hashicorp/time');
+  });
+
+  it('tells through the channels, each with what to do, of what the guide says to alert on', () => {
+    const text = read('deploy/terraform/alerts.tf');
+    const metrics = [...text.matchAll(/metric\.type = \\"([\w./]+)\\"/g)].map(([, metric]) => metric!);
+    expect(metrics.toSorted()).toEqual([
+      'loadbalancing.googleapis.com/https/request_count',
+      'pubsub.googleapis.com/subscription/dead_letter_message_count',
+      'pubsub.googleapis.com/subscription/oldest_unacked_message_age',
+      'pubsub.googleapis.com/subscription/oldest_unacked_message_age',
+      'pubsub.googleapis.com/topic/send_request_count',
+      'pubsub.googleapis.com/topic/send_request_latencies',
+    ]);
+    expect(text.match(/^ {6}help {6}= "/gm)).toHaveLength(metrics.length);
+    const guide = read('docs/operations-gke.md');
+    for (const metric of metrics.filter((name) => name.startsWith('pubsub')))
+      expect(guide, metric).toContain(metric.replace('pubsub.googleapis.com/', ''));
+    const policy = resource('google_monitoring_alert_policy', 'this');
+    expect(policy['notification_channels']).toBe('${var.notification_channels}');
+    expect(block(block(block(policy, 'conditions'), 'condition_threshold'), 'aggregations')).toHaveProperty(
+      'per_series_aligner',
+    );
+  });
+
+  it('has a budget for the project alone, where one is asked for', () => {
+    const budget = resource('google_billing_budget', 'this');
+    expect(budget['count']).toBe('${var.budget == null ? 0 : 1}');
+    expect(block(budget, 'budget_filter')).toEqual({
+      projects: ['projects/${data.google_project.this.number}'],
+    });
+  });
+
+  it('keeps messages where the dataset lies', () => {
+    for (const name of ['events', 'dead_letters']) {
+      const dynamic = resource('google_pubsub_topic', name)['dynamic'] as Record<string, Block[]>;
+      const content = block(dynamic['message_storage_policy']![0]!, 'content');
+      expect(content).toEqual({ allowed_persistence_regions: '${message_storage_policy.value}' });
+    }
+  });
+
+  it('row 10: gives no view a staleness of its own', () => {
+    for (const [name, [table]] of Object.entries(module.resource['google_bigquery_table']!))
+      expect(table, name).not.toHaveProperty('max_staleness');
+  });
+
+  it('row 8: the guide refreshes every materialized view after it deletes', () => {
+    const guide = read('docs/operations-gke.md');
+    const place = { projectId: 'example-project', dataset: 'daybook', table: 'events' };
+    expect(refreshViews(place)).toHaveLength(3);
+    for (const refresh of refreshViews(place)) {
+      expect(guide.indexOf(`${refresh};`), refresh).toBeGreaterThan(
+        guide.indexOf('DELETE FROM daybook.events '),
+      );
+    }
+  });
+
+  it('row 9: enables every API that it uses, also that which finds the number of the project', () => {
+    const apis = strings(resource('google_project_service', 'this')['for_each']).join();
+    for (const api of ['cloudresourcemanager', 'pubsub', 'bigquery', 'iam'])
+      expect(apis).toContain(`"${api}.googleapis.com"`);
+    const guide = read('docs/operations-gke.md');
+    const enabled = /gcloud services enable((?:.*\\\n)*.*)/.exec(guide)?.[1] ?? '';
+    // iamcredentials and sts: the release workflow's token becomes that of a service account.
+    for (const api of [
+      'cloudresourcemanager',
+      'pubsub',
+      'bigquery',
+      'iam',
+      'iamcredentials',
+      'sts',
+      'container',
+      'artifactregistry',
+    ])
+      expect(enabled, api).toContain(`${api}.googleapis.com`);
+  });
+
+  it('row 9: the guide gives the nodes their account and its roles before the cluster that runs as it', () => {
+    const guide = read('docs/operations-gke.md');
+    const places = [
+      'gcloud services enable',
+      'gcloud iam service-accounts create daybook-nodes',
+      'roles/container.defaultNodeServiceAccount',
+      'gcloud container clusters create-auto',
+      'gcloud artifacts repositories create',
+      'roles/artifactregistry.reader',
+      'docker buildx build',
+    ].map((text) => guide.indexOf(text));
+    expect(places.every((place) => place > -1)).toBe(true);
+    expect(places).toEqual(places.toSorted((one, other) => one - other));
   });
 
   it('gives each principal its least roles', () => {

@@ -18,6 +18,8 @@ export interface ServerOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** The folder that it runs in, whose `.env` it reads. Default: that of this process. */
   readonly cwd?: string;
+  /** The program. Default: the built server of this repository. */
+  readonly main?: string;
   /** Runs the server under a command, e.g. strace with its options. */
   readonly under?: readonly string[];
 }
@@ -41,8 +43,14 @@ export interface ServerProcess {
 }
 
 /** Starts the built server on a free port. Does not wait: see `ready`. */
-export function spawnServer({ directory, env = {}, under = [], cwd }: ServerOptions): ServerProcess {
-  const [command, ...args] = [...under, process.execPath, MAIN];
+export function spawnServer({
+  directory,
+  env = {},
+  under = [],
+  cwd,
+  main = MAIN,
+}: ServerOptions): ServerProcess {
+  const [command, ...args] = [...under, process.execPath, main];
   const child = spawn(command, args, {
     detached: true,
     ...(cwd === undefined ? {} : { cwd }),

@@ -15,7 +15,8 @@ export interface PubsubProvisionOptions {
 
 /**
  * Deliveries of a message that is not written, before it becomes a dead letter. The most that there is: a BigQuery that is
- * away counts as much as a message that it refuses, and with the pauses below this lasts for hours.
+ * away counts as much as a message that it refuses. With the pauses below that lasts for hours; of a message that does not fit the
+ * table Pub/Sub makes no pauses. https://cloud.google.com/pubsub/docs/bigquery#handle_message_failures
  */
 const DELIVERY_ATTEMPTS_MAX = 100;
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { PubsubClient } from './client.ts';
 import { pubsubError } from './errors.ts';
-import { publishFault } from './rights.ts';
+import { isUnheard, publishFault } from './rights.ts';
 
 const TOPIC = { projectId: 'acme-web', topic: 'analytics' };
 const NAME = 'projects/acme-web/topics/analytics';
@@ -36,6 +36,14 @@ describe('publishFault()', () => {
     // Of what is missing, the answer is that there is no right.
     expect(await publishFault(account(false, false), TOPIC)).toBe(topic);
     expect(await publishFault(account(false, undefined), TOPIC)).toBe(`${right}; or ${topic}`);
+  });
+
+  it('says of a topic that nobody hears it, where that can be seen', async () => {
+    const heardBy = (subscriptions: Promise<unknown>) =>
+      ({ topic: () => ({ getSubscriptions: () => subscriptions }) }) as unknown as PubsubClient;
+    expect(await isUnheard(heardBy(Promise.resolve([[]])), 'analytics')).toBe(true);
+    expect(await isUnheard(heardBy(Promise.resolve([[{}]])), 'analytics')).toBe(false);
+    expect(await isUnheard(heardBy(Promise.reject(denied)), 'analytics')).toBe(false);
   });
 
   it('looks for the topic of an emulator, which has no rights', async () => {

@@ -43,6 +43,23 @@ export async function publishFault(
   return there === true ? missingRight(name) : `${missingRight(name)}; or ${missingTopic(name)}`;
 }
 
+/**
+ * Whether nobody takes what is published to a topic, so that it is lost; false where this account may not look.
+ * https://cloud.google.com/pubsub/docs/subscription-overview: a message without a subscription cannot be received later
+ */
+export async function isUnheard(client: PubsubClient, topic: string): Promise<boolean> {
+  return client
+    .topic(topic)
+    .getSubscriptions()
+    .then(
+      ([subscriptions]) => subscriptions.length === 0,
+      (error: unknown) => {
+        if (codeOf(error) === PERMISSION_DENIED) return false;
+        throw error;
+      },
+    );
+}
+
 function codeOf(error: unknown): unknown {
   return (error as { code?: unknown }).code;
 }

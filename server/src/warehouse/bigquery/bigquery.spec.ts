@@ -139,6 +139,7 @@ describe('BigqueryWarehouse.query()', () => {
     };
     const client = wholeDataset([], []);
     const warehouse = new BigqueryWarehouse({
+      projectId: PLACE.projectId,
       place: PLACE,
       location: 'EU',
       timezone: 'UTC',

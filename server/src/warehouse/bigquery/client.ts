@@ -114,8 +114,13 @@ export function datasetOf(client: BigqueryClient, { projectId, dataset }: Bigque
  * location is told that the dataset is not there. https://cloud.google.com/bigquery/docs/locations#specify_locations
  */
 export async function locationOf(client: BigqueryClient, place: BigqueryPlace): Promise<string | undefined> {
+  return (await visible(datasetOf(client, place).getMetadata()))?.location;
+}
+
+/** What is asked for; undefined where it is not there or this account may not look. */
+export async function visible<T>(asked: Promise<[T, ...unknown[]]>): Promise<T | undefined> {
   try {
-    return (await datasetOf(client, place).getMetadata())[0].location;
+    return (await asked)[0];
   } catch (error) {
     if (isNotFound(error) || isDenied(error)) return undefined;
     throw error;

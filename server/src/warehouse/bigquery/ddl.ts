@@ -1,6 +1,6 @@
 import { DEAD_LETTER_COLUMNS, EVENT_COLUMNS, type Column } from './columns.ts';
 import { tableSql, type BigqueryPlace, type BigqueryTableName } from './names.ts';
-import type { ViewDefinition } from './views.ts';
+import { viewDefinitions, type ViewDefinition } from './views.ts';
 
 /* Every statement that makes or changes something, in GoogleSQL. */
 
@@ -22,6 +22,7 @@ export function createDeadLettersTable(place: BigqueryPlace): string {
   return `CREATE TABLE IF NOT EXISTS ${tableSql(place, 'dead_letters_raw')} (
 ${DEAD_LETTER_COLUMNS.map((column) => `  ${definition(column)}`).join(',\n')}
 )
+PARTITION BY DATE(publish_time)
 OPTIONS (description = 'Messages that could not be written into the table of events, with the reason.')`;
 }
 
@@ -54,6 +55,16 @@ export function createView(place: BigqueryPlace, view: ViewDefinition): string {
   const cluster = view.clusterBy === undefined ? '' : `CLUSTER BY ${view.clusterBy}\n`;
   const options = `OPTIONS (enable_refresh = TRUE, refresh_interval_minutes = 30, ${description})`;
   return `CREATE OR REPLACE MATERIALIZED VIEW ${name}\n${cluster}${options} AS\n${view.sql}`;
+}
+
+/** Refreshes each materialized view now, as is needed after rows were deleted. */
+export function refreshViews(place: BigqueryPlace): readonly string[] {
+  return viewDefinitions(place, 'UTC')
+    .filter(({ materialized }) => materialized)
+    .map(
+      ({ name }) =>
+        `CALL BQ.REFRESH_MATERIALIZED_VIEW(${literal(tableSql(place, name).replaceAll('`', ''))})`,
+    );
 }
 
 /** Gives a role on a table. */

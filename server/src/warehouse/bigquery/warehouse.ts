@@ -12,15 +12,24 @@ import type {
   Warehouse,
   WarehouseSupports,
 } from '../contract.ts';
-import { locationOf, makeBigqueryClient, type BigqueryClient, type QueryJobOptions } from './client.ts';
+import {
+  datasetOf,
+  locationOf,
+  makeBigqueryClient,
+  visible,
+  type BigqueryClient,
+  type QueryJobOptions,
+} from './client.ts';
+import { EVENT_COLUMNS, type Column } from './columns.ts';
 import { bigqueryDialect } from './dialect.ts';
 import { bigqueryError, isDenied, isNotFound } from './errors.ts';
 import { exportLines, exportQuery } from './export.ts';
-import { tableSql, type BigqueryPlace } from './names.ts';
+import { tableId, tableSql, type BigqueryPlace } from './names.ts';
 import { madeVersions } from './provision.ts';
 import { readFaults } from './rights.ts';
 import { rowsOf } from './rows.ts';
 import { bigquerySupports } from './supports.ts';
+import { tableChanges } from './table-check.ts';
 import { verifyStatements } from './verify.ts';
 import { viewVersions } from './views.ts';
 
@@ -51,7 +60,7 @@ const LONG_TIMEOUT_MS = 3_600_000;
 /** Shortest time from one search for what is missing to the next, in milliseconds. */
 const EXPLAIN_MS = 30_000;
 
-/** The views are not those of this version. */
+/** Table or views are not those of this version. */
 class ViewsError extends StoreError {}
 
 /**
@@ -80,6 +89,7 @@ export class BigqueryWarehouse implements Warehouse {
       const client = makeClient?.() ?? makeBigqueryClient({ projectId, location, emulator });
       try {
         this.#location = (await locationOf(client, place)) ?? location;
+        await this.#checkTable(client);
         await this.#checkViews(client);
       } catch (error) {
         throw await this.#explained(client, error);
@@ -100,6 +110,27 @@ export class BigqueryWarehouse implements Warehouse {
     const faults = await readFaults(client, { place, projectId }).catch(() => []);
     if (faults.length === 0) return error;
     return new StoreError('unavailable', `bigquery: ${faults.join('; ')}`, { cause: error });
+  }
+
+  /** A table that lacks a column takes no event: all become dead letters, after they were acknowledged. */
+  async #checkTable(client: BigqueryClient): Promise<void> {
+    const { place } = this.#options;
+    const metadata = await visible(datasetOf(client, place).table(tableId(place, 'table')).getMetadata());
+    if (metadata === undefined) return;
+    const { missing, relaxed } = tableChanges(tableId(place, 'table'), metadata, EVENT_COLUMNS);
+    const names = (columns: readonly Column[]) => columns.map(({ name }) => name).join(', ');
+    if (missing.length + relaxed.length === 0) return;
+    throw new ViewsError(
+      'unavailable',
+      `bigquery: events would become dead letters, because of table ${tableSql(place, 'table')} ` +
+        [
+          missing.length === 0 ? '' : `these columns are missing: ${names(missing)}`,
+          relaxed.length === 0 ? '' : `these are REQUIRED and must be NULLABLE: ${names(relaxed)}`,
+        ]
+          .filter((text) => text !== '')
+          .join('; ') +
+        '. Run "daybook gcp provision" and wait some minutes before you send events',
+    );
   }
 
   async #checkViews(client: BigqueryClient): Promise<void> {

@@ -1,4 +1,4 @@
-import { datasetOf, type BigqueryClient } from './client.ts';
+import { datasetOf, visible, type BigqueryClient } from './client.ts';
 import { tableId, type BigqueryPlace } from './names.ts';
 
 /** What an operator should know of a place that is there; nothing where it cannot be looked at. */
@@ -7,8 +7,8 @@ export async function placeWarnings(
   { place, location }: { readonly place: BigqueryPlace; readonly location: string },
 ): Promise<string[]> {
   const dataset = datasetOf(client, place);
-  const described = await looked(dataset.getMetadata());
-  const table = await looked(dataset.table(tableId(place, 'table')).getMetadata());
+  const described = await visible(dataset.getMetadata());
+  const table = await visible(dataset.table(tableId(place, 'table')).getMetadata());
   const warnings: string[] = [];
   const lies = described?.location ?? location;
   if (lies.toLowerCase() !== location.toLowerCase())
@@ -22,11 +22,4 @@ export async function placeWarnings(
         'until the materialized views are refreshed each report reads the whole table',
     );
   return warnings;
-}
-
-function looked<T>(asked: Promise<[T, ...unknown[]]>): Promise<T | undefined> {
-  return asked.then(
-    ([metadata]) => metadata,
-    () => undefined,
-  );
 }
