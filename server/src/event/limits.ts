@@ -53,4 +53,6 @@ export const SCAN_LIMITS = {
   depthMax: 32,
   /** Commas: a value with its comma takes two bytes of properties at least. */
   commasMax: EVENT_LIMITS.propertiesBytesMax / 2,
+  /** A text of so few bytes is parsed without a look: what is in it cannot be too much. */
+  shortBytes: 1_024,
 } as const;
