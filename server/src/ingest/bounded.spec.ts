@@ -136,6 +136,18 @@ describe('the largest event', () => {
     }
   });
 
+  it('may have as many values as there is room for', () => {
+    const count = (propertiesBytesMax - '{"7":[]}'.length) / 2;
+    const values = Array.from({ length: count }, () => 1);
+    const sent = `{${members.join(',')},"event_time":1700000000,"properties":{"7":[${values.join(',')}]}}`;
+    expect(sent.split(',').length - 1).toBeGreaterThan(propertiesBytesMax / 2);
+    expect(encoder.event(Buffer.from(sent), NOW_MS).toString()).toContain('"properties":{"7":[1,1,');
+    for (const ndjson of [false, true]) {
+      const { outcome } = run(ndjson ? sent : `[${sent}]`, ndjson);
+      expect(outcome).toMatchObject({ accepted: 1, rejectedTotal: 0 });
+    }
+  });
+
   it('may have white space up to its limit in bytes', () => {
     const padded = (bytes: number) => `{${' '.repeat(bytes - GOOD.length)}${GOOD.slice(1)}`;
     const sent = [padded(EVENT_BYTES_MAX), padded(EVENT_BYTES_MAX + 1), GOOD];
