@@ -30,22 +30,26 @@ for (const byte of [9, 10, 13, 32]) BLANK[byte] = 1;
 
 /** Where white space that begins here ends. */
 export function blankEnd(bytes: Uint8Array, from: number): number {
+  const { length } = bytes;
   let at = from;
-  while (at < bytes.length && BLANK[bytes[at]!] === 1) at += 1;
+  if (at < length && bytes[at]! > 32) return at;
+  while (at < length && BLANK[bytes[at]!] === 1) at += 1;
   return at;
 }
 
 /** The closing quote of a string without escapes whose content begins here, or -1. */
 export function plainStringEnd(bytes: Uint8Array, from: number): number {
+  const { length } = bytes;
   let at = from;
-  while (at < bytes.length && PLAIN[bytes[at]!] === 1) at += 1;
+  while (at < length && PLAIN[bytes[at]!] === 1) at += 1;
   return bytes[at] === QUOTE ? at : -1;
 }
 
 /** Where digits that begin here end. */
 export function digitsEnd(bytes: Uint8Array, from: number): number {
+  const { length } = bytes;
   let at = from;
-  while (at < bytes.length && bytes[at]! >= ZERO && bytes[at]! <= NINE) at += 1;
+  while (at < length && bytes[at]! >= ZERO && bytes[at]! <= NINE) at += 1;
   return at;
 }
 

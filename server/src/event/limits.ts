@@ -51,6 +51,8 @@ export const EVENT_BYTES_MAX = Math.ceil(largestEventBytes() / STEP_BYTES) * STE
 export const SCAN_LIMITS = {
   keysMax: 1_024,
   depthMax: 32,
-  /** Commas: a value with its comma takes two bytes of properties at least. */
-  commasMax: EVENT_LIMITS.propertiesBytesMax / 2,
+  /** Commas: a value with its comma takes two bytes of properties at least; the fields of an event have a few more. */
+  commasMax: EVENT_LIMITS.propertiesBytesMax / 2 + 64,
+  /** A text of so few bytes is parsed without a look: what is in it cannot be too much. */
+  shortBytes: 1_024,
 } as const;

@@ -2,7 +2,7 @@ import type { EventIds } from './ids.ts';
 import { CLOSE_OBJECT, NEWLINE, QUOTE, ZERO } from './json-bytes.ts';
 import type { EventLine } from './line.ts';
 import { EVENT_ID, EVENT_NAME, type EventScan, FIELD_NAMES, PROPERTIES, STRINGS } from './scan.ts';
-import { parseJson } from './strict-json.ts';
+import { parseUnescapedKeys } from './strict-json.ts';
 
 /** Bytes that the buffer has at first, and above which it is not kept for the next batch. */
 const KEPT_BYTES = 1_024 * 1_024;
@@ -129,7 +129,8 @@ export class LineWriter {
     const from = starts[PROPERTIES]!;
     const end = ends[PROPERTIES]!;
     if (propertiesEscaped > 0) {
-      const text = JSON.stringify(parseJson(bytes.toString('utf8', from, end)));
+      // In the values: the scan takes no key with an escape.
+      const text = JSON.stringify(parseUnescapedKeys(bytes.toString('utf8', from, end)));
       this.#at += this.#out.write(text, this.#at, 'utf8');
     } else if (spaced) {
       this.#compact(bytes, from, end);

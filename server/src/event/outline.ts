@@ -61,6 +61,12 @@ export class Outline {
     this.#inString = false;
   }
 
+  /** Takes a short text as it is, without a look. */
+  skip(from: number, end: number): void {
+    this.begin(from);
+    this.end = end;
+  }
+
   /** Looks over so many bytes more; true once there is nothing more to see. */
   advance(bytes: Uint8Array, bytesMax: number): boolean {
     const limit = Math.min(this.#at + bytesMax, bytes.length);

@@ -211,7 +211,7 @@ export class EventScan {
   }
 
   #blankEnd(bytes: Buffer, from: number): number {
-    if (bytes[from]! > 32) return from;
+    if (from < bytes.length && bytes[from]! > 32) return from;
     this.spaced = true;
     return blankEnd(bytes, from);
   }

@@ -35,6 +35,11 @@ export function parseJsonString(text: string): string {
   return JSON.parse(text) as string;
 }
 
+/** The same of a text that is known to have no escape inside a key. @throws SyntaxError */
+export function parseUnescapedKeys(text: string): unknown {
+  return JSON.parse(text);
+}
+
 /** The value of a JSON text by the reader that is not V8's, a fifth as fast. @throws JsonSyntaxError */
 export function readStrictly(text: string): unknown {
   return new StrictReader(text).read();

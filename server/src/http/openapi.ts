@@ -142,7 +142,7 @@ const INGEST = {
     post: {
       summary: 'Send a batch of events',
       description:
-        `Up to ${count(BATCH_LIMITS.eventsMax)} events and ${count(BATCH_LIMITS.bytesMax)} bytes, as a JSON array or as ` +
+        `Up to ${count(BATCH_LIMITS.eventsMax)} events and ${count(BATCH_LIMITS.bytesMax)} bytes, ${count(EVENT_BYTES_MAX)} an event, as a JSON array or as ` +
         'NDJSON. The good events are stored, also when others are bad. Give events an event_id: then sending ' +
         'the whole batch again is always safe.',
       operationId: 'sendEvents',

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { blankEnd, CLOSE_ARRAY, COMMA, OPEN_ARRAY } from '../event/json-bytes.ts';
+import { blankEnd, CLOSE_ARRAY, COMMA, OPEN_ARRAY, OPEN_OBJECT } from '../event/json-bytes.ts';
 import { BATCH_LIMITS, EVENT_BYTES_MAX } from '../event/limits.ts';
 import { Problem } from '../http/problems.ts';
 import type { BatchEvents } from './batch-events.ts';
@@ -93,19 +93,27 @@ class ArrayWalk {
     this.#next = next;
   }
 
-  #element(view: Buffer): void {
-    const from = this.#at;
-    if (this.#events.count === BATCH_LIMITS.eventsMax && view[from] !== CLOSE_ARRAY) throw tooManyEvents();
-    const plainEnd = this.#events.plainEnd(view, from);
-    if (plainEnd === -1) {
-      this.#next = 'more';
-      this.#events.outline(from);
-      this.#more();
-      return;
+  /** Takes the element that begins here, and those that follow it without white space. */
+  #element(first: Buffer): void {
+    const events = this.#events;
+    let view = first;
+    let from = this.#at;
+    for (;;) {
+      if (events.count === BATCH_LIMITS.eventsMax && view[from] !== CLOSE_ARRAY) throw tooManyEvents();
+      const plainEnd = events.plainEnd(view, from);
+      if (plainEnd === -1) break;
+      events.takePlain(view, from, plainEnd);
+      if (view[plainEnd] !== COMMA || view[plainEnd + 1] !== OPEN_OBJECT || events.spent) {
+        this.#at = plainEnd;
+        this.#next = 'after';
+        return;
+      }
+      from = plainEnd + 1;
+      view = events.view(this.#bytes, from);
     }
-    this.#events.takePlain(view, from, plainEnd);
-    this.#at = plainEnd;
-    this.#next = 'after';
+    this.#next = 'more';
+    events.outline(from);
+    this.#more();
   }
 
   /** Looks over an element, or more of it, and takes it once its end is known. */

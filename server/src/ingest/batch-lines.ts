@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { blankEnd, NEWLINE } from '../event/json-bytes.ts';
-import { BATCH_LIMITS, EVENT_BYTES_MAX } from '../event/limits.ts';
+import { BATCH_LIMITS, EVENT_BYTES_MAX, SCAN_LIMITS } from '../event/limits.ts';
 import { Problem } from '../http/problems.ts';
 import { type BatchEvents, whole } from './batch-events.ts';
 import { syntaxDetail, tooManyEvents } from './parse.ts';
@@ -49,9 +49,13 @@ function takeLine(bytes: Buffer, { from, valid, view }: Line, events: BatchEvent
     events.takePlain(view, from, plainEnd);
     return end;
   }
-  const outline = events.outline(from);
-  outline.advance(bytes, Math.min(end - from, EVENT_BYTES_MAX + 1));
-  outline.close(end);
+  if (end - from <= SCAN_LIMITS.shortBytes) {
+    events.outlined.skip(from, end);
+  } else {
+    const outline = events.outline(from);
+    outline.advance(bytes, Math.min(end - from, EVENT_BYTES_MAX + 1));
+    outline.close(end);
+  }
   const faultAt = events.takeOutlined(bytes);
   if (faultAt === undefined) return end;
   const text = bytes.toString('utf8', from, Math.min(end, from + EVENT_BYTES_MAX));

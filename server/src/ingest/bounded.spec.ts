@@ -136,6 +136,18 @@ describe('the largest event', () => {
     }
   });
 
+  it('may have as many values as there is room for', () => {
+    const count = (propertiesBytesMax - '{"7":[]}'.length) / 2;
+    const values = Array.from({ length: count }, () => 1);
+    const sent = `{${members.join(',')},"event_time":1700000000,"properties":{"7":[${values.join(',')}]}}`;
+    expect(sent.split(',').length - 1).toBeGreaterThan(propertiesBytesMax / 2);
+    expect(encoder.event(Buffer.from(sent), NOW_MS).toString()).toContain('"properties":{"7":[1,1,');
+    for (const ndjson of [false, true]) {
+      const { outcome } = run(ndjson ? sent : `[${sent}]`, ndjson);
+      expect(outcome).toMatchObject({ accepted: 1, rejectedTotal: 0 });
+    }
+  });
+
   it('may have white space up to its limit in bytes', () => {
     const padded = (bytes: number) => `{${' '.repeat(bytes - GOOD.length)}${GOOD.slice(1)}`;
     const sent = [padded(EVENT_BYTES_MAX), padded(EVENT_BYTES_MAX + 1), GOOD];
@@ -157,13 +169,13 @@ describe('an event that is refused before it is parsed', () => {
   it.each([
     [
       'deep properties',
-      `${OPEN},"properties":${deep(99)}}`,
+      `${OPEN},"properties":${deep(300)}}`,
       '/properties',
       /^must be at most 5 levels deep$/,
     ],
     [
       'deep properties by an escaped name',
-      `${OPEN},"\\u0070roperties":${deep(99)}}`,
+      `${OPEN},"\\u0070roperties":${deep(300)}}`,
       '/properties',
       /5 levels/,
     ],
@@ -179,9 +191,9 @@ describe('an event that is refused before it is parsed', () => {
       '/properties',
       /^must be at most 32768 bytes/,
     ],
-    ['a deep page', `${OPEN},"page":${deep(99)}}`, '/page', /^must be a string$/],
-    ['a deep type', `{"type":${deep(99)}}`, '/type', /^must be "event"$/],
-    ['a deep unknown field', `${OPEN},"a/b":${deep(99)}}`, '/a~1b', unknown],
+    ['a deep page', `${OPEN},"page":${deep(300)}}`, '/page', /^must be a string$/],
+    ['a deep type', `{"type":${deep(300)}}`, '/type', /^must be "event"$/],
+    ['a deep unknown field', `${OPEN},"a/b":${deep(300)}}`, '/a~1b', unknown],
     ['a large unknown field', `${OPEN},"other":{${keys(2_000)}}}`, '/other', unknown],
     ['many fields', `${OPEN}${fields(2_000)}}`, '', /^must have at most 1024 keys over all levels$/],
     ['a deep array', '['.repeat(99) + ']'.repeat(99), '', /^an event must be a JSON object$/],
@@ -207,7 +219,7 @@ describe('an event that is refused before it is parsed', () => {
   );
 
   it('is no JSON where it does not end', () => {
-    for (const sent of [`${OPEN},"properties":${'{"a":'.repeat(99)}`, '['.repeat(60_000)]) {
+    for (const sent of [`${OPEN},"properties":${'{"a":'.repeat(300)}`, '['.repeat(60_000)]) {
       const detail = `not valid JSON at position ${sent.length}, where it ends`;
       expect(() => encoder.event(Buffer.from(sent), NOW_MS)).toThrow(detail);
       expect(run(sent, true).outcome).toMatchObject({
@@ -218,7 +230,7 @@ describe('an event that is refused before it is parsed', () => {
   });
 
   it('is no JSON where a fault stands before what there is too much of', () => {
-    const broken = `${OPEN},"page":x,"properties":${deep(99)}}`;
+    const broken = `${OPEN},"page":x,"properties":${deep(300)}}`;
     expect(() => encoder.event(Buffer.from(broken), NOW_MS)).toThrow(
       `not valid JSON at position ${OPEN.length + 8}`,
     );

@@ -3,7 +3,7 @@ import type { TimeWindow } from '../event/check.ts';
 import type { Fault } from '../event/event.ts';
 import type { EventIds } from '../event/ids.ts';
 import { blankEnd } from '../event/json-bytes.ts';
-import { EVENT_BYTES_MAX } from '../event/limits.ts';
+import { EVENT_BYTES_MAX, SCAN_LIMITS } from '../event/limits.ts';
 import { encodeLine, type Receipt } from '../event/line.ts';
 import { LineWriter } from '../event/line-writer.ts';
 import { Outline } from '../event/outline.ts';
@@ -104,6 +104,7 @@ export class Encoder {
 
   /** @throws Problem invalid-json, invalid-event */
   #refuseExcess(bytes: Buffer, from: number): void {
+    if (bytes.length <= SCAN_LIMITS.shortBytes) return;
     const outline = this.#outline;
     outline.begin(from);
     outline.advance(bytes, EVENT_BYTES_MAX + 1);

@@ -4,7 +4,7 @@ import { Problem } from '../http/problems.ts';
 export type Steps<T> = Generator<undefined, T>;
 
 /** How long the thread is held at a time, in milliseconds. */
-const SLICE_MS = 10;
+const SLICE_MS = 5;
 /** From so many bytes on, work is large: so many of it are under way at a time, since each holds what it has done so far. */
 const LARGE_BYTES = 1_024 * 1_024;
 const LARGE_MAX = 4;
