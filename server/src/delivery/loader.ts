@@ -6,7 +6,7 @@ import type { Delivery, Source } from '../transport/contract.ts';
 import type { DeadLetter, InsertResult, Sink } from '../warehouse/contract.ts';
 
 /** Bytes of lines in one batch, at most, but for a record that is larger alone. */
-const BATCH_BYTES_MAX = 64 * 1_024 * 1_024;
+const BATCH_BYTES_MAX = 32 * 1_024 * 1_024;
 /** How long one look at an empty source lasts, in milliseconds. */
 const RECEIVE_WAIT_MS = 500;
 const BACKOFF_MIN_MS = 100;

@@ -21,14 +21,14 @@ describe('LargeWork', () => {
     expect(done).toEqual(['a', 'b', 'c']);
   });
 
-  it('rests twice as long as it worked while small ones come; nobody waits for a rest', async () => {
+  it('rests three times as long as it worked while small ones come; nobody waits for a rest', async () => {
     const large = new LargeWork();
     large.small();
     const first = large.run(work('a', 100));
     void large.run(work('b', 100));
     await vi.advanceTimersByTimeAsync(100);
     await expect(first).resolves.toBe('a');
-    await vi.advanceTimersByTimeAsync(290);
+    await vi.advanceTimersByTimeAsync(390);
     expect(done).toEqual(['a']);
     await vi.advanceTimersByTimeAsync(20);
     expect(done).toEqual(['a', 'b']);

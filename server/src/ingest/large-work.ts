@@ -2,14 +2,14 @@
 const SMALL_RECENT_MS = 1_000;
 
 /** How much longer than the work the rest after it is. */
-const REST_FACTOR = 2;
+const REST_FACTOR = 3;
 
 /** The longest rest, in milliseconds. */
 const REST_MS_MAX = 1_000;
 
 /**
  * The work on large bodies: decompressing, encoding, publishing. One at a time, in order; they hold the thread and the
- * disk for longer than a small one should wait. While small bodies come, a rest of twice its time follows on each, so
+ * disk for longer than a small one should wait. While small bodies come, a rest of three times its time follows on each, so
  * that most small ones meet a free thread and a free disk. Nobody's answer waits for a rest.
  *
  * Who asks has a place among the large bodies, so no more than those wait.
