@@ -113,6 +113,40 @@ describe('the daily report', () => {
   });
 });
 
+describe('an open range', () => {
+  it.each([
+    'UTC',
+    'America/Vancouver',
+    'America/Edmonton',
+    'Africa/Casablanca',
+    'Africa/El_Aaiun',
+    'Asia/Kathmandu',
+  ])(
+    'regression: in %s ends with the day that an event of this moment falls on, whatever Node takes it for',
+    async (timezone) => {
+      await inTemporary(async (directory) => {
+        const warehouse = make(directory, 'UTC');
+        await warehouse.open();
+        const source = { dialect: warehouse.dialect, project: 'default', reportingTimezone: 'UTC' };
+        const query = (statement: Parameters<Warehouse['query']>[0]) =>
+          warehouse.query(statement, { timeoutMs: 10_000 });
+        // Each half hour of a day of which Node and an older DuckDB begin at other hours.
+        for (let halfHour = 0; halfHour < 48; halfHour += 1) {
+          const nowMs = Date.parse('2026-11-20T00:20:00Z') + halfHour * 1_800_000;
+          const event = { ...GOLDEN_BATCHES[0]![0]!, event_id: `e${halfHour}`, event_time: nowMs / 1_000 };
+          const lines = EventLines.of(linesOf([event]));
+          const position = { source: 'a', end: halfHour + 1 };
+          await warehouse.insert({ lines, deadLetters: [], position, nowUs: 1 });
+          const range = { from: '2026-11-18', timezone, date_format: 'iso' } as const;
+          const [newest] = (await dailyReport({ ...source, query }, range, nowMs)).daily_stats;
+          expect(newest?.active_user_count, `${new Date(nowMs).toISOString()}: ${newest?.date}`).toBe(1);
+        }
+        await warehouse.close();
+      });
+    },
+  );
+});
+
 describe('DuckdbWarehouse.insert()', () => {
   it('counts once when DuckDB fails at the N-th call and the batch is tried again, for every N', async () => {
     let failures = 1;

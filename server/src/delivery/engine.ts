@@ -13,6 +13,7 @@ import type {
   InsertResult,
   QueryOptions,
   RollupFault,
+  Row,
   Sink,
   Statement,
   Warehouse,
@@ -240,10 +241,11 @@ export class Engine {
    */
   async query(statement: Statement, options: AskOptions): Promise<Answer> {
     const { timeoutMs, signal, asker = '' } = options;
-    const run = (stop: AbortSignal) => {
-      const ends = AbortSignal.any([stop, AbortSignal.timeout(timeoutMs)]);
+    const run = (gone: AbortSignal) => {
+      const ends = AbortSignal.any([gone, AbortSignal.timeout(timeoutMs)]);
       const turn = { weight: statement.weight ?? 'rows', asker, signal: ends };
-      return this.#turns.run(turn, () => this.#answer(statement, { timeoutMs, signal: ends }));
+      const ask = (warehouse: Warehouse) => warehouse.query(statement, { timeoutMs, signal: ends });
+      return this.#turns.run(turn, () => this.#answer(ask, gone));
     };
     const reachesUs = this.#asOfUs();
     const answer = await this.#cache.get(statement, run, signal);
@@ -253,28 +255,28 @@ export class Engine {
   }
 
   /** How far the rows go is looked up before they are read, so that they hold at least that. */
-  async #answer(statement: Statement, options: QueryOptions): Promise<Answer> {
+  async #answer(ask: (warehouse: Warehouse) => Promise<readonly Row[]>, gone: AbortSignal): Promise<Answer> {
     const warehouse = this.#use();
     const asOfUs = this.#asOfUs();
-    const rows = await this.#ask(() => warehouse.query(statement, options), warehouse.supports.insert);
+    const rows = await (warehouse.supports.insert ? ask(warehouse) : this.#watchAnswer(ask(warehouse), gone));
     return asOfUs === undefined ? { rows } : { rows, asOfUs };
   }
 
-  /** Where nothing is inserted, only its answers tell how a warehouse is. */
-  async #ask<T>(ask: () => Promise<T>, inserts: boolean): Promise<T> {
-    if (inserts) return ask();
+  /** Where nothing is inserted, only its answers tell how a warehouse is; one that nobody waited for tells nothing. */
+  async #watchAnswer<T>(answer: Promise<T>, gone: AbortSignal): Promise<T> {
     try {
-      const answer = await ask();
+      await answer;
       this.#state = 'open';
       this.#reason = undefined;
-      return answer;
     } catch (error) {
+      if (gone.aborted) throw error;
       if (error instanceof StoreError && ['unavailable', 'timeout'].includes(error.code)) {
         this.#state = 'unavailable';
       }
       this.#reason = error instanceof Error ? error.message : String(error);
       throw error;
     }
+    return answer;
   }
 
   /** Takes a turn among the statements that read rows, as an export does. */

@@ -174,6 +174,7 @@ function contents(directory: string): Record<string, string> {
 
 async function daily(directory = data): Promise<string> {
   const server = await startServer({ directory });
+  // What the journal holds at a start is loaded while the server answers.
   await control(directory, 'drain', 30_000);
   const answer = await (await fetch(`${server.url}/analytics/daily`)).text();
   await server.kill('SIGTERM');

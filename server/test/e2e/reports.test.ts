@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { createApp, type App } from '../../src/app.ts';
 import { readConfig } from '../../src/config.ts';
 import { EVENT_EXAMPLE } from '../../src/event/schema.ts';
+import { control } from './server-process.ts';
 import { FIRST_DAY, storeManyEvents } from '../fixtures/many-events.ts';
 
 /* Reports that read rollups beside many that read rows: enough rows that each of those takes a while. */
@@ -139,6 +140,30 @@ describe('reports', () => {
       expect([status, headers['retry-after']]).toEqual([503, '1']);
       expect(JSON.parse(text)).toMatchObject({ code: 'server-busy' });
     }
+  });
+});
+
+describe('a command that asks the warehouse', () => {
+  it('regression: stops its statement when it ends before the answer', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'daybook-reports-'));
+    const app = await createApp(
+      readConfig({ PORT: '0', DAYBOOK_DATA_DIR: directory, DAYBOOK_LOG_LEVEL: 'silent' }),
+    );
+    onTestFinished(async () => {
+      await app.close();
+      rmSync(directory, { recursive: true, force: true });
+    });
+    for (let n = 0; n < 3; n += 1) {
+      const sql = `SELECT count(*) AS n FROM range(100000000) a, range(${100_000 + n}) b WHERE (a.range * b.range) % 7 = 3`;
+      const socketPath = join(directory, 'control.sock');
+      const sent = request({ socketPath, path: '/query', method: 'POST' });
+      sent.on('error', () => undefined).end(JSON.stringify({ sql, params: {} }));
+      await sleep(200);
+      sent.destroy();
+    }
+    const startedMs = performance.now();
+    expect(await control(directory, 'query', { sql: 'SELECT 1 AS n', params: {} })).toEqual([{ n: 1 }]);
+    expect(performance.now() - startedMs).toBeLessThan(5_000);
   });
 });
 

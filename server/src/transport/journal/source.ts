@@ -60,6 +60,7 @@ export class JournalSource implements Source {
       const held = stored.find(({ source }) => source === id)?.end ?? 0;
       this.#next = seek(this.#directory, Math.max(position, held));
       this.#head.acked = this.#next;
+      this.#oldest = undefined;
       // So that the next start knows it too, even if the warehouse cannot be asked then.
       if (!this.#alone) removeSegments(this.#directory, this.#next.position);
       if (held > position) writeAcked(this.#directory, { id, position: held });
