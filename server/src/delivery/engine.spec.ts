@@ -22,7 +22,13 @@ describe('Engine.query() on a warehouse that tells by its answers how it is', ()
     const place = { projectId: 'acme-web', dataset: 'daybook', table: 'events' };
     const options = { place, location: 'EU', timezone: 'UTC', bytesBilledMax: 1, stalenessMs: 0 };
     const engine = new Engine({
-      warehouse: { driver: 'bigquery', ...options, emulator: true, makeClient: endlessClient },
+      warehouse: {
+        driver: 'bigquery',
+        projectId: 'project',
+        ...options,
+        emulator: true,
+        makeClient: endlessClient,
+      },
       eventsMax: 1,
       intervalMs: 1,
     });
