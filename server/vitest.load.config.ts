@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-/** Attacks on a server process, one at a time. Loopback only; LOAD_SECONDS is how long each lasts, 4 by default. */
+/** Attacks on a server process, one at a time. Loopback only; LOAD_SECONDS is how long each lasts, 3 by default. */
 export default defineConfig({
   test: {
     include: ['test/load/**/*.test.ts'],

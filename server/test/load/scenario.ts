@@ -10,7 +10,7 @@ export const KEY = 'write-key-of-the-load-test';
 const READ_KEY = 'read-key-of-the-load-tests';
 
 /** How long an attack lasts; LOAD_SECONDS makes it longer. */
-const ATTACK_MS = Number(process.env['LOAD_SECONDS'] ?? 4) * 1_000;
+const ATTACK_MS = Number(process.env['LOAD_SECONDS'] ?? 3) * 1_000;
 const IDLE_MS = Math.min(10_000, ATTACK_MS * 0.75);
 
 /** How long after an attack everything must be as before, and what is looked at each time. */
