@@ -11,7 +11,7 @@ import { NODE_MAJOR_MIN } from '../node-version.ts';
 import { printable } from '../printable.ts';
 import { JOURNAL_DIRECTORY, SET_ASIDE } from '../transport/journal/segments.ts';
 import { makePubsubClient } from '../transport/pubsub/client.ts';
-import { checkDuckdbFile, DUCKDB_FILE } from '../warehouse/duckdb/warehouse.ts';
+import { checkDuckdbFile, DUCKDB_FILE } from '../warehouse/duckdb/open-file.ts';
 import { checkContents, openBackup } from './manifest.ts';
 
 /** What a check found: good or not, and then what to do. A warning is told and fails nothing. */
