@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DUCKDB_FILE } from '../server/src/warehouse/duckdb/warehouse.ts';
+import { DUCKDB_FILE } from '../server/src/warehouse/duckdb/open-file.ts';
 import { DAY_S, traffic } from './lines.ts';
 import { inPlace } from './places.ts';
 import { fixed, median, type Report } from './report.ts';

@@ -1,7 +1,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
-import { DUCKDB_FILE, DuckdbWarehouse } from '../server/src/warehouse/duckdb/warehouse.ts';
+import { DUCKDB_FILE } from '../server/src/warehouse/duckdb/open-file.ts';
+import { DuckdbWarehouse } from '../server/src/warehouse/duckdb/warehouse.ts';
 import { rollupQueries } from '../server/src/warehouse/duckdb/rollups.ts';
 
 /** DuckDB's memory, in bytes, while a file is made and while the plain SQL runs: the product's default. */

@@ -5,11 +5,11 @@ import { makeDataDirectory } from '../control/data-directory.ts';
 import { DirectoryLock } from '../control/directory-lock.ts';
 import { beginSwap, finishSwap, RESTORING_DIRECTORY, syncDirectory, type Swap } from '../control/swap.ts';
 import { JOURNAL_DIRECTORY, segmentsToPutBack } from '../transport/journal/segments.ts';
-import { checkDuckdbFile, DUCKDB_FILE } from '../warehouse/duckdb/warehouse.ts';
+import { checkDuckdbFile, DUCKDB_FILE } from '../warehouse/duckdb/open-file.ts';
+import { copyNewFile } from './backup-files.ts';
 import { IMPORTS_DIRECTORY } from './import-progress.ts';
 import {
   checkContents,
-  copyNewFile,
   MANIFEST_FILE,
   openBackup,
   PARTIAL_DIRECTORY,
@@ -35,13 +35,22 @@ export async function backup(config: Config, directory: string): Promise<number>
     });
     await writeManifest(partial, schema);
   } catch (error) {
-    rmSync(partial, { recursive: true, force: true });
-    if (made) rmdirSync(target);
+    discard(partial, made ? target : undefined);
     throw new Error(`nothing was backed up: ${(error as Error).message}`, { cause: error });
   }
   nameFiles(partial, target);
   process.stdout.write(`wrote ${JOURNAL_DIRECTORY}, ${DUCKDB_FILE} and ${MANIFEST_FILE} to ${target}\n`);
   return 0;
+}
+
+/** As far as it can be: a server that still copies into it has the last word, and it is no backup all the same. */
+function discard(partial: string, made: string | undefined): void {
+  try {
+    rmSync(partial, { recursive: true, force: true });
+    if (made !== undefined) rmdirSync(made);
+  } catch {
+    // What is left says that it is not whole.
+  }
 }
 
 /** True when the directory was made. @throws Error when it holds anything */
@@ -63,8 +72,10 @@ function makeEmpty(target: string): boolean {
 function nameFiles(partial: string, target: string): void {
   syncDirectory(join(partial, JOURNAL_DIRECTORY));
   syncDirectory(partial);
-  for (const name of [JOURNAL_DIRECTORY, DUCKDB_FILE, MANIFEST_FILE])
-    renameSync(join(partial, name), join(target, name));
+  for (const names of [[JOURNAL_DIRECTORY, DUCKDB_FILE], [MANIFEST_FILE]]) {
+    for (const name of names) renameSync(join(partial, name), join(target, name));
+    syncDirectory(target);
+  }
   rmdirSync(partial);
   syncDirectory(target);
   syncDirectory(dirname(target));

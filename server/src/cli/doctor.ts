@@ -19,7 +19,7 @@ import { makeBigqueryClient } from '../warehouse/bigquery/client.ts';
 import { readFaults } from '../warehouse/bigquery/rights.ts';
 import { placeWarnings } from '../warehouse/bigquery/warnings.ts';
 import { checkTimezones } from './doctor-timezones.ts';
-import { checkDuckdbFile, DUCKDB_FILE } from '../warehouse/duckdb/warehouse.ts';
+import { checkDuckdbFile, DUCKDB_FILE } from '../warehouse/duckdb/open-file.ts';
 import { checkContents, openBackup } from './manifest.ts';
 
 /** What a check found: good or not, and then what to do. A warning is told and fails nothing. */

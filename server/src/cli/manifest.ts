@@ -1,12 +1,11 @@
-import { createHash } from 'node:crypto';
-import { constants, lstatSync, readdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
-import { open, type FileHandle } from 'node:fs/promises';
+import { lstatSync, readdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { VERSION } from '../http/version.ts';
 import { printable } from '../printable.ts';
 import { ACKED_FILE, JOURNAL_DIRECTORY } from '../transport/journal/segments.ts';
 import { MIGRATIONS } from '../warehouse/duckdb/migrations.ts';
-import { DUCKDB_FILE } from '../warehouse/duckdb/warehouse.ts';
+import { DUCKDB_FILE } from '../warehouse/duckdb/open-file.ts';
+import { describeFile, type BackupFile } from './backup-files.ts';
 
 /*
  * A backup is a folder: `daybook.duckdb`, `journal/` and `manifest.json`, which names every file with its size and SHA-256.
@@ -21,18 +20,10 @@ export const PARTIAL_DIRECTORY = 'incomplete';
 
 const FORMAT = 1;
 const MANIFEST_BYTES_MAX = 64 * 1_024 * 1_024;
-const CHUNK_BYTES = 1_024 * 1_024;
 
 /** Files that a backup can have, relative to it. */
 const FILE_NAME = new RegExp(`^(${DUCKDB_FILE}|${JOURNAL_DIRECTORY}/(${ACKED_FILE}|\\d{16}\\.log))$`);
 const REQUIRED = [DUCKDB_FILE, `${JOURNAL_DIRECTORY}/${ACKED_FILE}`];
-
-export interface BackupFile {
-  readonly path: string;
-  readonly bytes: number;
-  /** Of the contents, in hexadecimal digits. */
-  readonly sha256: string;
-}
 
 export interface Manifest {
   readonly format: typeof FORMAT;
@@ -199,55 +190,4 @@ export async function writeManifest(directory: string, schema: number): Promise<
     flush: true,
   });
   return manifest;
-}
-
-/** Reads a file once, in chunks, where asked for after it was synced. */
-async function describeFile(directory: string, path: string, sync: boolean): Promise<BackupFile> {
-  const file = await openFile(join(directory, path));
-  try {
-    if (sync) await file.sync();
-    const hash = createHash('sha256');
-    let bytes = 0;
-    for await (const chunk of chunksOf(file)) {
-      hash.update(chunk);
-      bytes += chunk.length;
-    }
-    return { path, bytes, sha256: hash.digest('hex') };
-  } finally {
-    await file.close();
-  }
-}
-
-/** Copies a file into a new one that its owner alone can read, and syncs it. Follows no link. */
-export async function copyNewFile(from: string, to: string): Promise<void> {
-  const source = await openFile(from);
-  try {
-    const target = await open(to, 'wx', 0o600);
-    try {
-      for await (const chunk of chunksOf(source)) await target.writeFile(chunk);
-      await target.sync();
-    } finally {
-      await target.close();
-    }
-  } finally {
-    await source.close();
-  }
-}
-
-/** @throws Error when it is a link, or anything that is no file, such as a pipe, which is not waited for */
-async function openFile(path: string): Promise<FileHandle> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  if ((await file.stat()).isFile()) return file;
-  await file.close();
-  throw new Error(`${path} is no file`);
-}
-
-/** A chunk is good until the next one is asked for. */
-async function* chunksOf(file: FileHandle): AsyncGenerator<Buffer> {
-  const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
-  for (;;) {
-    const { bytesRead } = await file.read(buffer, 0, buffer.length, null);
-    if (bytesRead === 0) return;
-    yield buffer.subarray(0, bytesRead);
-  }
 }

@@ -43,7 +43,7 @@ export async function checkCatalogue(connection: DuckDBConnection): Promise<void
     for (const [name] of reader.getRows()) strange.push(`${kind} ${shown(name)}`);
   }
   const tables = await tablesOf(connection);
-  const versions = await expectedTables();
+  const versions = (expected ??= await expectedTables());
   if (!versions.some((known) => differences(tables, known).length === 0))
     strange.push(...differences(tables, versions.at(-1)!));
   if (strange.length === 0) return;
@@ -87,6 +87,9 @@ async function tablesOf(connection: DuckDBConnection): Promise<Tables> {
   const reader = await connection.runAndReadAll(TABLES);
   return new Map(reader.getRows().map(([name, sql]) => [String(name), String(sql)]));
 }
+
+/** Asked of DuckDB once in a process. */
+let expected: readonly Tables[] | undefined;
 
 /** What each version's tables are, from the empty database to the newest, as this DuckDB writes them. */
 async function expectedTables(): Promise<readonly Tables[]> {

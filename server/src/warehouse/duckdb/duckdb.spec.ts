@@ -8,7 +8,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EventLines } from '../../event/lines.ts';
 import { GOLDEN_BATCHES } from '../../../test/fixtures/golden.ts';
 import { describeWarehouse, linesOf } from '../conformance.ts';
-import { DUCKDB_FILE, DuckdbWarehouse } from './warehouse.ts';
+import { DUCKDB_FILE } from './open-file.ts';
+import { DuckdbWarehouse } from './warehouse.ts';
 
 describeWarehouse('DuckDB', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'daybook-duckdb-'));

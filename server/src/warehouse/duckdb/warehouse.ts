@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
+import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import type { EventLines } from '../../event/lines.ts';
 import type { Position } from '../../event/position.ts';
 import { StoreError } from '../../event/store-error.ts';
@@ -15,8 +15,7 @@ import type {
   Statement,
   Warehouse,
 } from '../contract.ts';
-import { checkCatalogue } from './catalogue.ts';
-import { CLOSED_OPTIONS, confine, refuseLinks, SPILL_DIRECTORY } from './confine.ts';
+import { SPILL_DIRECTORY } from './confine.ts';
 import { copyLockedFile } from './copy-file.ts';
 import { duckdbDialect } from './dialect.ts';
 import { duckdbError } from './errors.ts';
@@ -24,13 +23,11 @@ import { exportSql } from './export.ts';
 import { clearExports, prepareExport } from './exports-directory.ts';
 import { DuckdbInsert } from './insert.ts';
 import { migrate } from './migrate.ts';
+import { DUCKDB_FILE, openFile } from './open-file.ts';
 import { DuckdbReaders } from './readers.ts';
 import { rollupQueries, timezoneLiteral } from './rollups.ts';
 import { duckdbSupports } from './supports.ts';
 import { dayStartsSql } from './timezones.ts';
-
-/** The file's name in the data directory. DuckDB keeps `daybook.duckdb.wal` beside it. */
-export const DUCKDB_FILE = 'daybook.duckdb';
 
 export interface DuckdbWarehouseOptions {
   readonly directory: string;
@@ -49,25 +46,6 @@ const WAL_BYTES_MAX = 16 * 1_024 * 1_024;
 const HASH_PROBE = `
 SELECT string_agg(CAST(hash(text) AS VARCHAR), ' ' ORDER BY length(text))
 FROM (VALUES ('a'), ('twelve chars'), ('thirteen char'), (repeat('0123456789', 4)), (repeat('ä', 200))) AS probes(text)`;
-
-/** Checks that a file which comes from elsewhere is a database of ours, and changes nothing. Errors: `corrupt` when it is not. */
-export async function checkDuckdbFile(directory: string): Promise<void> {
-  const path = join(directory, DUCKDB_FILE);
-  try {
-    refuseLinks(path);
-    const instance = await DuckDBInstance.create(path, { access_mode: 'READ_ONLY', ...CLOSED_OPTIONS });
-    const connection = await instance.connect();
-    try {
-      await confine(connection, directory);
-      await checkCatalogue(connection);
-    } finally {
-      connection.closeSync();
-      instance.closeSync();
-    }
-  } catch (error) {
-    throw duckdbError(error);
-  }
-}
 
 interface Opened {
   readonly instance: DuckDBInstance;
@@ -94,14 +72,17 @@ export class DuckdbWarehouse implements Warehouse {
   }
 
   async open(): Promise<void> {
-    const { directory, timezone, wrapConnection } = this.#options;
+    const { directory, timezone, memoryBytesMax, threads, wrapConnection } = this.#options;
     let instance: DuckDBInstance | undefined;
     try {
-      instance = await this.#instance();
-      const connection = await instance.connect();
-      await confine(connection, directory);
-      await checkCatalogue(connection);
-      const writer = wrapConnection?.(connection) ?? connection;
+      const file = await openFile(directory, {
+        threads: String(threads),
+        memory_limit: `${Math.floor(memoryBytesMax / 1_024)}KiB`,
+        checkpoint_threshold: `${WAL_BYTES_MAX}B`,
+        temp_directory: join(directory, SPILL_DIRECTORY),
+      });
+      instance = file.instance;
+      const writer = wrapConnection?.(file.connection) ?? file.connection;
       clearExports(directory);
       await migrate(writer);
       const insert = new DuckdbInsert(writer, directory, timezone);
@@ -112,19 +93,6 @@ export class DuckdbWarehouse implements Warehouse {
       await this.close();
       throw duckdbError(error);
     }
-  }
-
-  #instance(): Promise<DuckDBInstance> {
-    const { directory, memoryBytesMax, threads } = this.#options;
-    const path = join(directory, DUCKDB_FILE);
-    refuseLinks(path);
-    return DuckDBInstance.create(path, {
-      threads: String(threads),
-      memory_limit: `${Math.floor(memoryBytesMax / 1_024)}KiB`,
-      checkpoint_threshold: `${WAL_BYTES_MAX}B`,
-      temp_directory: join(directory, SPILL_DIRECTORY),
-      ...CLOSED_OPTIONS,
-    });
   }
 
   /** What the file was made with; where that is another now, what depends on it is made anew. */
