@@ -4,7 +4,7 @@ import { createLogger, type LogFormat } from './log.ts';
 function lines(format?: LogFormat): Record<string, unknown>[] {
   const written: Record<string, unknown>[] = [];
   const destination = { write: (line: string) => written.push(JSON.parse(line) as Record<string, unknown>) };
-  const log = createLogger('trace', format, destination as never);
+  const log = createLogger('trace', format, destination);
   log.debug('one');
   log.warn({ reason: 'full' }, 'two');
   log.error(new Error('why'));
