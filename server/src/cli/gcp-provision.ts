@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
+import { checkCredentialsFile } from '../credentials.ts';
 import type { Members, ProvisionStep } from '../google.ts';
 import { makePubsubClient, type PubsubClient } from '../transport/pubsub/client.ts';
 import { planPubsub } from '../transport/pubsub/provision.ts';
@@ -23,9 +24,11 @@ export interface GoogleClients {
 }
 
 /** @throws Error when the configuration is not that of Google Cloud */
-export function googleClients({ warehouse, google }: Config): GoogleClients {
+export function googleClients(config: Config): GoogleClients {
+  const { warehouse, google } = config;
   if (warehouse !== 'bigquery')
     throw new Error('set GOOGLE_CLOUD_PROJECT and BIGQUERY_TABLE_NAME first, or DAYBOOK_WAREHOUSE=bigquery');
+  checkCredentialsFile(config);
   const { projectId, location, bigqueryEmulator: emulator } = google;
   return {
     pubsub: makePubsubClient(projectId),
