@@ -4,7 +4,7 @@ import { checkCredentialsFile } from '../credentials.ts';
 import type { Members, ProvisionStep } from '../google.ts';
 import { makePubsubClient, type PubsubClient } from '../transport/pubsub/client.ts';
 import { planPubsub } from '../transport/pubsub/provision.ts';
-import { makeBigqueryClient, type BigqueryClient } from '../warehouse/bigquery/client.ts';
+import { locationOf, makeBigqueryClient, type BigqueryClient } from '../warehouse/bigquery/client.ts';
 import { tableId } from '../warehouse/bigquery/names.ts';
 import { placeWarnings } from '../warehouse/bigquery/warnings.ts';
 import { planBigquery, projectNumber } from '../warehouse/bigquery/provision.ts';
@@ -90,6 +90,7 @@ export async function planAll(
     ...(await planPubsub(pubsub, {
       projectId: google.projectId,
       topic,
+      location: (await locationOf(bigquery, place)) ?? location,
       eventsTable: whole('table'),
       deadLettersTable: whole('dead_letters_raw'),
       ...rights,
