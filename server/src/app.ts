@@ -33,7 +33,10 @@ export interface App {
 }
 
 /** Opens the data directory and makes the server; `serve.ts` and every end-to-end test start here. */
-export async function createApp(config: Config, log: Logger = createLogger(config.logLevel)): Promise<App> {
+export async function createApp(
+  config: Config,
+  log: Logger = createLogger(config.logLevel, config.logFormat),
+): Promise<App> {
   const parts = await openParts(config, log);
   const watch = new RequestWatch(parts);
   const routes = new RouteTable();

@@ -70,6 +70,9 @@ export const ENVIRONMENT = z.object({
   DAYBOOK_LOG_LEVEL: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info')
     .describe('Least severe log line that is written.'),
+  DAYBOOK_LOG_FORMAT: oneOf(['plain', 'google'])
+    .default('plain')
+    .describe('`google` names severity, message and request in log lines as Cloud Logging does.'),
   DAYBOOK_LOG_REQUESTS: oneOf(['all', 'errors', 'none'])
     .default('errors')
     .describe('Which requests get a log line: all, those answered with 4xx or 5xx, or none.'),
@@ -299,6 +302,7 @@ function toConfig(env: Environment) {
     keysToMake: warehouse === 'duckdb' && env.DAYBOOK_MAKE_KEYS === 'on' ? missingKeys(env) : [],
     corsOrigins: env.DAYBOOK_CORS_ORIGINS,
     logLevel: env.DAYBOOK_LOG_LEVEL,
+    logFormat: env.DAYBOOK_LOG_FORMAT,
     logRequests: env.DAYBOOK_LOG_REQUESTS,
     eventTimeMinS: Date.parse(env.DAYBOOK_EVENT_TIME_MIN) / 1_000,
     eventTimeAheadS: env.DAYBOOK_EVENT_TIME_AHEAD_S,

@@ -5,8 +5,10 @@ import type { JournalHead } from './transport/journal/head.ts';
 import type { JournalPublisherOptions } from './transport/journal/publisher.ts';
 import type { TransportOptions } from './transport/open.ts';
 import type { PubsubPublisherOptions } from './transport/pubsub/publisher.ts';
+import { makeBigqueryClient } from './warehouse/bigquery/client.ts';
 import { bigqueryDialect } from './warehouse/bigquery/dialect.ts';
 import { bigquerySupports } from './warehouse/bigquery/supports.ts';
+import { TableFields } from './warehouse/bigquery/table-fields.ts';
 import type { BigqueryWarehouseOptions } from './warehouse/bigquery/warehouse.ts';
 import type { WarehouseSupports } from './warehouse/contract.ts';
 import type { Dialect } from './warehouse/dialect.ts';
@@ -49,12 +51,18 @@ export function pubsubOptions({ google, journalWaitingMax }: Config): PubsubPubl
   };
 }
 
+/** Events on their way to a table that lacks a column leave its field out. */
+function tableFields({ google }: Config): TableFields {
+  const { projectId, place, location, bigqueryEmulator: emulator } = google;
+  return new TableFields({ place, makeClient: () => makeBigqueryClient({ projectId, location, emulator }) });
+}
+
 /** Where events go first. */
 export function transportOptions(
   config: Config,
   journal: Pick<JournalPublisherOptions, 'head' | 'onIncomplete' | 'directoryLoss' | 'onLoss'>,
 ): TransportOptions {
-  if (!config.journal) return { driver: 'pubsub', ...pubsubOptions(config) };
+  if (!config.journal) return { driver: 'pubsub', ...pubsubOptions(config), fields: tableFields(config) };
   return {
     driver: 'journal',
     directory: config.dataDirectory,

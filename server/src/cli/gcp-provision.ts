@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
+import { checkCredentialsFile } from '../credentials.ts';
 import type { Members, ProvisionStep } from '../google.ts';
 import { makePubsubClient, type PubsubClient } from '../transport/pubsub/client.ts';
 import { planPubsub } from '../transport/pubsub/provision.ts';
-import { makeBigqueryClient, type BigqueryClient } from '../warehouse/bigquery/client.ts';
+import { locationOf, makeBigqueryClient, type BigqueryClient } from '../warehouse/bigquery/client.ts';
 import { tableId } from '../warehouse/bigquery/names.ts';
 import { placeWarnings } from '../warehouse/bigquery/warnings.ts';
 import { planBigquery, projectNumber } from '../warehouse/bigquery/provision.ts';
@@ -23,9 +24,11 @@ export interface GoogleClients {
 }
 
 /** @throws Error when the configuration is not that of Google Cloud */
-export function googleClients({ warehouse, google }: Config): GoogleClients {
+export function googleClients(config: Config): GoogleClients {
+  const { warehouse, google } = config;
   if (warehouse !== 'bigquery')
     throw new Error('set GOOGLE_CLOUD_PROJECT and BIGQUERY_TABLE_NAME first, or DAYBOOK_WAREHOUSE=bigquery');
+  checkCredentialsFile(config);
   const { projectId, location, bigqueryEmulator: emulator } = google;
   return {
     pubsub: makePubsubClient(projectId),
@@ -87,6 +90,7 @@ export async function planAll(
     ...(await planPubsub(pubsub, {
       projectId: google.projectId,
       topic,
+      location: (await locationOf(bigquery, place)) ?? location,
       eventsTable: whole('table'),
       deadLettersTable: whole('dead_letters_raw'),
       ...rights,

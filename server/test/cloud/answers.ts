@@ -10,7 +10,7 @@ import { viewVersions } from '../../src/warehouse/bigquery/views.ts';
  * https://cloud.google.com/bigquery/docs/error-messages
  */
 
-/** A project as this server answers for it; tests change it under way. */
+/** A project as this server answers for it; tests change it while it answers. */
 export interface AnsweredProject {
   readonly projectId: string;
   /** Undefined: the dataset is not there. */

@@ -130,13 +130,13 @@ describe('BigQuery, as documented', () => {
     await expect(plan()).rejects.toThrow(said);
   });
 
-  it('row 3: says at the start that events would become dead letters, while the table has not their columns', async () => {
+  it('row 3: says at the start what becomes of events while the table has not their columns', async () => {
     const table = answers.project.tables.get('events')!;
     const kept = fields().fields.filter(({ name }) => !['event_id', 'properties'].includes(name!));
     table['schema'] = { fields: kept };
     kept.find(({ name }) => name === 'region')!['mode'] = 'REQUIRED';
     await expect(warehouse().open()).rejects.toThrow(
-      /^bigquery: events would become dead letters, .* missing: event_id, properties; these are REQUIRED and must be NULLABLE: region\. Run "daybook gcp provision" and wait some minutes/,
+      /^bigquery: table .*: the columns event_id, properties are missing: events are sent without them, .*; the columns region are REQUIRED: events without them become dead letters; run "daybook gcp provision" and wait some minutes$/,
     );
   });
 

@@ -24,7 +24,7 @@ describe('.env in the working directory', () => {
     expect(stdout).toContain(`a server runs: process ${server.pid}`);
   });
 
-  it('gives way to the environment', async () => {
+  it('is overruled by the environment', async () => {
     const directory = temporaryDirectory();
     writeFileSync(join(directory, '.env'), 'DAYBOOK_TIMEZONE=Asia/Tehran\n');
     const env = { DAYBOOK_TIMEZONE: 'Europe/Helsinki' };

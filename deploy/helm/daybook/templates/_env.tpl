@@ -31,6 +31,8 @@
 - name: DAYBOOK_DUCKDB_THREADS
   value: {{ .Values.embedded.duckdbThreads | int64 | quote }}
 {{- else }}
+- name: DAYBOOK_LOG_FORMAT
+  value: google
 - name: DAYBOOK_WAREHOUSE
   value: bigquery
 - name: DAYBOOK_JOURNAL

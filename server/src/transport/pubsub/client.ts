@@ -62,8 +62,14 @@ export interface TopicOptions {
   readonly gaxOpts: object;
 }
 
+interface NewTopic {
+  readonly name: string;
+  readonly messageStoragePolicy?: { readonly allowedPersistenceRegions: string[] };
+}
+
 export interface PubsubClient {
   topic(name: string, options?: TopicOptions): PubsubTopic;
+  createTopic(topic: NewTopic): Promise<unknown>;
   subscription(name: string): PubsubSubscription;
   close(): Promise<void>;
 }

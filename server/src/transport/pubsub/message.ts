@@ -26,29 +26,35 @@ interface ParsedLine {
  * TIMESTAMP column would be read as microseconds; `properties` is a string of JSON, because a JSON column refuses an
  * object. Absent fields are left out, and become NULL. https://cloud.google.com/pubsub/docs/bigquery
  *
+ * `omitted`: fields that the table has no column for yet, which are left out.
+ *
  * @throws StoreError `rejected` when the line is no stored event
  */
-export function encodeMessage(line: EventLine): Buffer {
+export function encodeMessage(line: EventLine, omitted: ReadonlySet<string> = NOTHING): Buffer {
   const event = parse(line);
+  const message = {
+    type: 'event',
+    event_id: event.event_id,
+    project: event.project,
+    received_at: rfc3339(event.received_at),
+    event_time: Math.floor(event.event_time / 1e6),
+    event_timestamp: rfc3339(event.event_time),
+    event_name: event.event_name,
+    user_id: event.user_id,
+    session_id: event.session_id,
+    page: event.page,
+    country: event.country,
+    region: event.region,
+    city: event.city,
+    properties: event.properties === undefined ? undefined : JSON.stringify(event.properties),
+  };
+  if (omitted.size === 0) return Buffer.from(JSON.stringify(message));
   return Buffer.from(
-    JSON.stringify({
-      type: 'event',
-      event_id: event.event_id,
-      project: event.project,
-      received_at: rfc3339(event.received_at),
-      event_time: Math.floor(event.event_time / 1e6),
-      event_timestamp: rfc3339(event.event_time),
-      event_name: event.event_name,
-      user_id: event.user_id,
-      session_id: event.session_id,
-      page: event.page,
-      country: event.country,
-      region: event.region,
-      city: event.city,
-      properties: event.properties === undefined ? undefined : JSON.stringify(event.properties),
-    }),
+    JSON.stringify(Object.fromEntries(Object.entries(message).filter(([name]) => !omitted.has(name)))),
   );
 }
+
+const NOTHING: ReadonlySet<string> = new Set();
 
 function parse(line: EventLine): ParsedLine {
   try {

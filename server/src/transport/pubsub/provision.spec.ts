@@ -14,18 +14,22 @@ function project() {
   const topics = new Set<string>();
   const subscriptions = new Map<string, { bigqueryConfig: object; deadLetterPolicy?: object }>();
   const policies = new Map<string, IamPolicy>();
+  const made = new Map<string, object>();
   const schemas = new Map<string, { schema: string }>();
   const iam = (name: string) => ({
     getPolicy: () => Promise.resolve([policies.get(name) ?? {}]),
     setPolicy: (policy: IamPolicy) => Promise.resolve(policies.set(name, policy)),
   });
   const client = {
+    createTopic: ({ name, ...metadata }: { name: string }) => {
+      made.set(name, metadata);
+      return Promise.resolve(topics.add(name));
+    },
     topic: (name: string) => ({
       name: `projects/acme-web/topics/${name}`,
       exists: () => Promise.resolve([topics.has(name)]),
       getMetadata: () => Promise.resolve([{ schemaSettings: schemas.get(name) ?? null }]),
       getSubscriptions: () => Promise.resolve([[]]),
-      create: () => Promise.resolve(topics.add(name)),
       createSubscription: (subscription: string, options: never) =>
         Promise.resolve(subscriptions.set(subscription, options)),
       iam: iam(name),
@@ -35,16 +39,17 @@ function project() {
       iam: iam(name),
     }),
   } as unknown as PubsubClient;
-  return { client, subscriptions, policies, schemas };
+  return { client, subscriptions, policies, schemas, made };
 }
 
-async function provisioned(writer: string) {
+async function provisioned(writer: string, location = 'US') {
   const made = project();
   const options = {
     projectId: 'acme-web',
     topic: 'analytics',
     eventsTable: 'acme-web.daybook.events',
     deadLettersTable: 'acme-web.daybook.dead',
+    location,
     members: { writer, pubsubAgent: AGENT, server: SERVER },
   };
   for (const step of await planPubsub(made.client, options)) await step.apply();
@@ -55,6 +60,23 @@ const membersOf = (policies: ReadonlyMap<string, IamPolicy>, name: string) =>
   (policies.get(name)?.bindings ?? []).map(({ role, members }) => [role, members]);
 
 describe('planPubsub()', () => {
+  it.each([
+    ['US', {}],
+    ['europe-north1', { messageStoragePolicy: { allowedPersistenceRegions: ['europe-north1'] } }],
+    [
+      'EU',
+      {
+        messageStoragePolicy: {
+          allowedPersistenceRegions: expect.arrayContaining(['europe-west1']) as string[],
+        },
+      },
+    ],
+  ])('keeps messages on their way to a dataset in %s where it lies', async (location, metadata) => {
+    const { made } = await provisioned(AGENT, location);
+    expect(made.get('analytics')).toEqual(metadata);
+    expect(made.get('analytics-dead-letters')).toEqual(metadata);
+  });
+
   it('row 5: stops at a topic whose schema may refuse events', async () => {
     const made = project();
     const options = {
@@ -62,8 +84,9 @@ describe('planPubsub()', () => {
       topic: 'analytics',
       eventsTable: 'acme-web.daybook.events',
       deadLettersTable: 'acme-web.daybook.dead',
+      location: 'US',
     };
-    await made.client.topic('analytics').create();
+    await made.client.createTopic({ name: 'analytics' });
     made.schemas.set('analytics', { schema: 'projects/acme-web/schemas/event' });
     await expect(planPubsub(made.client, options)).rejects.toThrow(
       /topic analytics has the schema projects\/acme-web\/schemas\/event.*--clear-schema-settings/,

@@ -1,6 +1,7 @@
 import { grants, type Members, type ProvisionStep } from '../../google.ts';
 import type { PubsubClient, PubsubIam } from './client.ts';
 import { pubsubNames } from './names.ts';
+import { storageRegions } from './regions.ts';
 import { checkTopicInUse } from './topic-check.ts';
 
 export interface PubsubProvisionOptions {
@@ -9,6 +10,8 @@ export interface PubsubProvisionOptions {
   /** Tables as project.dataset.table. */
   readonly eventsTable: string;
   readonly deadLettersTable: string;
+  /** Where the dataset lies. */
+  readonly location: string;
   /** Absent: rights are not looked at, as with an emulator. */
   readonly members?: Members;
 }
@@ -39,9 +42,13 @@ export async function planPubsub(
   const { projectId, topic, members } = options;
   const names = pubsubNames(topic);
   const steps: ProvisionStep[] = [];
+  const regions = storageRegions(options.location);
+  const policy =
+    regions.length === 0 ? {} : { messageStoragePolicy: { allowedPersistenceRegions: [...regions] } };
   for (const name of [names.topic, names.deadLetterTopic]) {
     const [exists] = await client.topic(name).exists();
-    if (!exists) steps.push({ what: `make topic ${name}`, apply: () => client.topic(name).create() });
+    if (!exists)
+      steps.push({ what: `make topic ${name}`, apply: () => client.createTopic({ name, ...policy }) });
     else if (name === names.topic) await checkTopicInUse(client, names, options.eventsTable);
   }
   // Rights on the topics come before the subscriptions that need them.

@@ -19,6 +19,13 @@ const REASON_ATTRIBUTE = 'CloudPubSubDeadLetterSourceDeliveryErrorMessage';
 const DEAD_LETTER_BYTES_MAX = 1_024 * 1_024;
 const REASON_CHARS_MAX = 250;
 
+/** Fields that are left out of messages for now, because what stores them would refuse the message. */
+export interface PublishedFields {
+  readonly omitted: ReadonlySet<string>;
+  open(): Promise<void>;
+  close(): void;
+}
+
 export interface PubsubPublisherOptions {
   readonly projectId: string;
   readonly topic: string;
@@ -27,6 +34,8 @@ export interface PubsubPublisherOptions {
   readonly eventsMax: number;
   /** Longest time until a publish settles, retries included, in milliseconds. */
   readonly timeoutMs: number;
+  /** Which fields the table has no column for. Default: none. */
+  readonly fields?: PublishedFields;
   /** For tests. Default: Google's client. */
   readonly makeClient?: () => PubsubClient;
 }
@@ -72,8 +81,8 @@ export class PubsubPublisher implements ForwardingPublisher {
     this.limits = options.limits;
   }
 
-  open(): Promise<void> {
-    const { projectId, topic, timeoutMs, makeClient } = this.#options;
+  async open(): Promise<void> {
+    const { projectId, topic, timeoutMs, makeClient, fields } = this.#options;
     const client = makeClient === undefined ? makePubsubClient(projectId) : makeClient();
     const options = topicOptions(timeoutMs);
     this.#opened = {
@@ -81,13 +90,14 @@ export class PubsubPublisher implements ForwardingPublisher {
       topic: client.topic(topic, options),
       deadLetters: client.topic(pubsubNames(topic).deadLetterTopic, options),
     };
-    return Promise.resolve();
+    await fields?.open();
   }
 
   async publish(lines: EventLines): Promise<void> {
     const { topic } = this.#use();
     this.#admit(lines.count);
-    const messages = lines.toArray().map((line) => ({ data: encodeMessage(line) }));
+    const omitted = this.#options.fields?.omitted;
+    const messages = lines.toArray().map((line) => ({ data: encodeMessage(line, omitted) }));
     await this.#send(topic, messages);
   }
 
@@ -148,6 +158,7 @@ export class PubsubPublisher implements ForwardingPublisher {
     const opened = this.#opened;
     if (opened === undefined) return;
     this.#opened = undefined;
+    this.#options.fields?.close();
     // The client's flush() waits for the request in hand only; what counts is that every promise given out has settled,
     // which takes no longer than their deadline.
     const flushed = opened.topic.flush().catch(() => undefined);

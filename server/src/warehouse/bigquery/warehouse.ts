@@ -60,7 +60,7 @@ const LONG_TIMEOUT_MS = 3_600_000;
 /** Shortest time from one search for what is missing to the next, in milliseconds. */
 const EXPLAIN_MS = 30_000;
 
-/** Table or views are not those of this version. */
+/** The views are not those of this version. */
 class ViewsError extends StoreError {}
 
 /**
@@ -112,7 +112,7 @@ export class BigqueryWarehouse implements Warehouse {
     return new StoreError('unavailable', `bigquery: ${faults.join('; ')}`, { cause: error });
   }
 
-  /** A table that lacks a column takes no event: all become dead letters, after they were acknowledged. */
+  /** A table that lacks a column refuses a message with its field; one that wants a field refuses those without. */
   async #checkTable(client: BigqueryClient): Promise<void> {
     const { place } = this.#options;
     const metadata = await visible(datasetOf(client, place).table(tableId(place, 'table')).getMetadata());
@@ -120,16 +120,18 @@ export class BigqueryWarehouse implements Warehouse {
     const { missing, relaxed } = tableChanges(tableId(place, 'table'), metadata, EVENT_COLUMNS);
     const names = (columns: readonly Column[]) => columns.map(({ name }) => name).join(', ');
     if (missing.length + relaxed.length === 0) return;
-    throw new ViewsError(
+    throw new StoreError(
       'unavailable',
-      `bigquery: events would become dead letters, because of table ${tableSql(place, 'table')} ` +
+      `bigquery: table ${tableSql(place, 'table')}: ` +
         [
-          missing.length === 0 ? '' : `these columns are missing: ${names(missing)}`,
-          relaxed.length === 0 ? '' : `these are REQUIRED and must be NULLABLE: ${names(relaxed)}`,
-        ]
-          .filter((text) => text !== '')
-          .join('; ') +
-        '. Run "daybook gcp provision" and wait some minutes before you send events',
+          missing.length === 0
+            ? ''
+            : `the columns ${names(missing)} are missing: events are sent without them, and out of a journal they become dead letters; `,
+          relaxed.length === 0
+            ? ''
+            : `the columns ${names(relaxed)} are REQUIRED: events without them become dead letters; `,
+        ].join('') +
+        'run "daybook gcp provision" and wait some minutes',
     );
   }
 
