@@ -459,6 +459,34 @@ describe('a full journal', () => {
     expect((await server.get('/analytics/daily')).status).toBe(200);
     expect((await server.get('/health/ready')).status).toBe(200);
   });
+
+  it('regression: refuses a batch before it is sent, and a compressed one before it is decompressed', async () => {
+    const server = await open({ DAYBOOK_JOURNAL_BYTES_MAX: '1048576', DAYBOOK_LOADER_INTERVAL_MS: '60000' });
+    await server.event(at('2024-03-01T10:00:00Z'));
+    await server.daily(1);
+    const properties = { text: 'x'.repeat(30_000) };
+    const body = JSON.stringify([{ ...at('2024-03-01T10:00:00Z'), properties }]);
+    for (let n = 0; n < 40 && (await server.events(body)).status === 200; n += 1);
+    const heard = await new Promise<readonly string[]>((resolve, reject) => {
+      const sent: string[] = [];
+      const going = request(`${server.url}/analytics/events`, {
+        agent: false,
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'content-length': '1000000', expect: '100-continue' },
+      });
+      going.on('continue', () => sent.push('100')).on('error', reject);
+      going.on('response', (response) => {
+        response
+          .resume()
+          .on('end', () => resolve([...sent, String(response.statusCode), response.headers.connection!]));
+      });
+      going.flushHeaders();
+    });
+    expect(heard).toEqual(['503', 'close']);
+    // Not even looked at: what is no gzip at all is not said to be none.
+    const junk = await server.events(Buffer.alloc(60_000, 'junk'), { 'content-encoding': 'gzip' });
+    expect(json(junk)).toMatchObject({ code: 'storage-unavailable', status: 503 });
+  });
 });
 
 describe('GET /metrics', () => {
