@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { ConfigError, type Config } from './config.ts';
+import { parseJson } from './event/strict-json.ts';
 
 /**
  * Looks at the key file that Google's clients will read, before they fail at the first event.
@@ -14,7 +15,7 @@ export function checkCredentialsFile({ warehouse, google }: Pick<Config, 'wareho
 
 function faultOf(path: string): string | undefined {
   try {
-    const key = JSON.parse(readFileSync(path, 'utf8')) as { type?: unknown } | null;
+    const key = parseJson(readFileSync(path, 'utf8')) as { type?: unknown } | null;
     if (typeof key?.type === 'string') return undefined;
     return 'is no key file of Google: it has no "type"';
   } catch (error) {

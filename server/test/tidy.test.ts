@@ -49,7 +49,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   reports: [...DOMAIN, 'warehouse'],
   http: ['event', 'config-values.ts'],
   telemetry: ['event', 'access', 'delivery', 'http', 'transport'],
-  access: ['http'],
+  access: ['event', 'http'],
   control: ['event'],
   'google.ts': [],
   'node-version.ts': [],
@@ -59,7 +59,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   'exposure.ts': [],
   'mode.ts': [],
   'env-file.ts': ['config.ts'],
-  'credentials.ts': ['config.ts'],
+  'credentials.ts': ['config.ts', 'event'],
   'config-values.ts': [],
   'greeting.ts': ['access', 'config.ts', 'event'],
 };

@@ -6,6 +6,7 @@ import { ACKED_FILE, JOURNAL_DIRECTORY } from '../transport/journal/segments.ts'
 import { MIGRATIONS } from '../warehouse/duckdb/migrations.ts';
 import { DUCKDB_FILE } from '../warehouse/duckdb/open-file.ts';
 import { describeFile, type BackupFile } from './backup-files.ts';
+import { parseJson } from '../event/strict-json.ts';
 
 /*
  * A backup is a folder: `daybook.duckdb`, `journal/` and `manifest.json`, which names every file with its size and SHA-256.
@@ -136,7 +137,7 @@ function readManifest(directory: string): Manifest {
 
 function parsed(text: string): Partial<Manifest> | undefined {
   try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = parseJson(text);
     return typeof value === 'object' && value !== null ? value : undefined;
   } catch {
     return undefined;

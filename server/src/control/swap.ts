@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DirectoryError } from './data-directory.ts';
+import { parseJson } from '../event/strict-json.ts';
 
 /*
  * A restore puts several files in the place of others. What comes is copied to `restoring/` in the data directory and
@@ -113,7 +114,7 @@ function isInside(name: string): boolean {
 
 function parsed(text: string): Swap | undefined {
   try {
-    const { aside, move, place } = JSON.parse(text) as Swap;
+    const { aside, move, place } = parseJson(text) as Swap;
     const names = [aside, ...move, ...place];
     return names.every(isInside) ? { aside, move, place } : undefined;
   } catch {
