@@ -376,7 +376,7 @@ describe('import', () => {
     );
     const { code, out, err } = await daybook(['import', file]);
     expect([code, out], err).toEqual([1, expect.stringContaining('1 accepted, 4 rejected')]);
-    // It would have been rounded on its way to the server, and stored.
+    // It would have been rounded before it was sent, and stored.
     expect(err).toContain('odd.ndjson:1: properties/n numbers must lie within');
     expect(err).toContain('odd.ndjson:3: the line is not UTF-8');
     expect(err).toContain('odd.ndjson:4: the line has 5000000 bytes');

@@ -4,7 +4,7 @@ import { cpSync, existsSync, mkdtempSync, readdirSync, rmdirSync, rmSync, statSy
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { control, killServers, startServer } from '../e2e/server-process.ts';
 import { makeEvent, send } from './load.ts';
 
@@ -14,6 +14,9 @@ import { makeEvent, send } from './load.ts';
  */
 
 const COMMAND = resolve(import.meta.dirname, '../../dist/cli/daybook.js');
+/** For one test: some thirty starts of a process, on a machine that may be busy. */
+const TIMEOUT_MS = 400_000;
+vi.setConfig({ testTimeout: TIMEOUT_MS });
 const TENTHS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 const EVENTS = 500;
 /** Text that DuckDB cannot compress much, in dead letters: it makes the file long enough to be met in the middle. */

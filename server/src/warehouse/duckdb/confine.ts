@@ -9,7 +9,7 @@ import { StoreError } from '../../event/store-error.ts';
  * that others write to. So it is opened such that it reaches nothing but its own.
  */
 
-/** The batch on its way to DuckDB, in the data directory. */
+/** The batch being loaded, in the data directory. */
 const STAGE_FILE = 'loading.ndjson';
 
 /** Where DuckDB spills what does not fit in memory, in the data directory. */
