@@ -22,6 +22,12 @@ import { RequestWatch } from './telemetry/request-watch.ts';
 /** How often connections that fell idle are closed while the server shuts down, in milliseconds. */
 const IDLE_SWEEP_MS = 50;
 
+/**
+ * Connections that may wait to be accepted; Node's own limit is 511. Where more arrive at once the system drops them in
+ * silence, and an honest client tries again after a second. Linux takes no more than net.core.somaxconn, 4,096.
+ */
+const BACKLOG = 4_096;
+
 /** A server that is ready to listen. */
 export interface App {
   readonly parts: Parts;
@@ -68,7 +74,7 @@ export async function createApp(
     nest,
     listen: async () => {
       try {
-        await nest.listen(config.port, config.host);
+        await nest.listen({ port: config.port, host: config.host, backlog: BACKLOG });
       } catch (error) {
         await closeAll(nest);
         throw listenError(error, config);

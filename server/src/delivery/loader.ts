@@ -5,8 +5,11 @@ import { StoreError } from '../event/store-error.ts';
 import type { Delivery, Source } from '../transport/contract.ts';
 import type { DeadLetter, InsertResult, Sink } from '../warehouse/contract.ts';
 
-/** Bytes of lines in one batch, at most, but for a record that is larger alone. */
-const BATCH_BYTES_MAX = 32 * 1_024 * 1_024;
+/**
+ * Bytes of lines in one batch, at most, but for a record that is larger alone. Two batches are in memory while one is read ahead,
+ * and DuckDB holds several times a batch while it loads it.
+ */
+const BATCH_BYTES_MAX = 16 * 1_024 * 1_024;
 /** How long one look at an empty source lasts, in milliseconds. */
 const RECEIVE_WAIT_MS = 500;
 const BACKOFF_MIN_MS = 100;
@@ -56,11 +59,12 @@ export class Loader {
         if (delivery === undefined) continue;
         const loading = this.#load(delivery);
         // While the sink works on a full batch, the next one is read; a failure hands both back.
-        if (delivery.lines.count >= eventsMax) ahead = readAhead(loading, () => receive(0));
+        const full = isFull(delivery.lines, eventsMax);
+        if (full) ahead = readAhead(loading, () => receive(0));
         // Its failure is met where it is awaited.
         ahead?.catch(() => undefined);
         await loading;
-        if (delivery.lines.count < eventsMax) pauseMs = intervalMs;
+        if (!full) pauseMs = intervalMs;
         failures = 0;
       } catch (error) {
         failures += 1;
@@ -122,6 +126,11 @@ export class Loader {
     await sink.close().catch(() => undefined);
     await sink.open().catch((reason: unknown) => observer.failed(reason as StoreError));
   }
+}
+
+/** Whether more may wait behind a batch: it was ended by a limit and not for want of events. */
+function isFull({ count, chunks }: EventLines, eventsMax: number): boolean {
+  return count >= eventsMax || chunks.reduce((sum, chunk) => sum + chunk.length, 0) >= BATCH_BYTES_MAX;
 }
 
 /** How long a sink is left to itself before the next batch is read beside it, in milliseconds. */

@@ -4,7 +4,7 @@ import { Problem } from '../http/problems.ts';
 export const LARGE_BODY_BYTES = 512 * 1_024;
 
 export interface LargeBodiesOptions {
-  /** Large bodies that are received, encoded and published at the same time. @default 3 */
+  /** Large bodies that are received, encoded and published at the same time. @default 2 */
   readonly placesMax?: number;
   /** Large bodies that may wait for a place. @default 64 */
   readonly waitingMax?: number;
@@ -46,7 +46,7 @@ export class LargeBodies {
   #places = 0;
   #waiting = 0;
 
-  constructor({ placesMax = 3, waitingMax = 64, waitMs = 15_000 }: LargeBodiesOptions = {}) {
+  constructor({ placesMax = 2, waitingMax = 64, waitMs = 15_000 }: LargeBodiesOptions = {}) {
     this.#placesMax = placesMax;
     this.#waitingMax = waitingMax;
     this.#waitMs = waitMs;

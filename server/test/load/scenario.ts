@@ -17,8 +17,15 @@ const IDLE_MS = Math.min(10_000, ATTACK_MS * 0.75);
 export const RECOVERY_MS = 5_000;
 const WINDOW_MS = 500;
 
-/** The 99th percentile that is always good enough, in milliseconds. */
+/**
+ * What is always good enough, in milliseconds: on two cores the attacker, the server and the honest client wait for each
+ * other, and an idle server answers in one or two.
+ */
+const P50_MS = 20;
 const P99_MS = 100;
+
+/** Widens the limits on times where other work shares the machine, for example in CI: LOAD_SLACK=5. */
+const SLACK = Number(process.env['LOAD_SLACK'] ?? 1);
 
 export interface Times {
   readonly p50Ms: number;
@@ -85,7 +92,9 @@ export async function runScenario({ attack, env = {}, prepare, beside }: Scenari
 
 /** Whether the times of a window are what an honest client may see, against those of the idle server. */
 export function isGood({ p50Ms, p99Ms }: Times, idle: Times): boolean {
-  return p50Ms <= 3 * idle.p50Ms && p99Ms <= Math.max(3 * idle.p99Ms, P99_MS);
+  const within = (ms: number, idleMs: number, enoughMs: number) =>
+    ms <= SLACK * Math.max(3 * idleMs, enoughMs);
+  return within(p50Ms, idle.p50Ms, P50_MS) && within(p99Ms, idle.p99Ms, P99_MS);
 }
 
 async function recovery(honest: Samples, fromMs: number, idle: Times): Promise<number> {
