@@ -21,6 +21,11 @@ const BEFORE = FIELD_NAMES.map((name) => bytesOf(name === 'properties' ? ',"prop
 /** Most bytes that a plain event's line has beyond those of the event, apart from the project. */
 const AROUND_BYTES = 400;
 
+/** Bytes of the lines of a batch of plain events, roughly: each event gains an id and a receipt. */
+function roomFor(eventsBytes: number): number {
+  return Math.ceil(eventsBytes * 1.25) + KEPT_BYTES / 2;
+}
+
 /** What all lines of a batch have in common. */
 export interface LineReceipt {
   readonly project: string;
@@ -39,9 +44,11 @@ export class LineWriter {
   /** From the project to where the time stands. */
   #receipt = bytesOf('');
 
-  /** Begins a batch; what was written before is forgotten. */
-  begin({ project, nowMs, ids }: LineReceipt): void {
+  /** Begins a batch, whose events have so many bytes; what was written before is forgotten. */
+  begin({ project, nowMs, ids }: LineReceipt, eventsBytes = 0): void {
     this.release();
+    // Room at once: growing by doubling leaves three times the lines behind as garbage.
+    if (eventsBytes > KEPT_BYTES) this.#out = Buffer.allocUnsafeSlow(roomFor(eventsBytes));
     this.#at = 0;
     this.#count = 0;
     this.#nowMs = nowMs;
@@ -91,6 +98,19 @@ export class LineWriter {
       this.#properties(bytes, event);
     }
     this.#out[this.#at++] = CLOSE_OBJECT;
+  }
+
+  /** The lines in a buffer of their own; ends the batch. */
+  take(): Buffer<ArrayBuffer> {
+    const lines = this.#out.subarray(0, this.#at);
+    // A large buffer that is mostly filled is given away instead of copied.
+    if (this.#out.length > KEPT_BYTES && this.#at > this.#out.length / 2) {
+      this.#out = Buffer.allocUnsafeSlow(KEPT_BYTES);
+      return lines;
+    }
+    const copy = Buffer.allocUnsafeSlow(lines.length);
+    lines.copy(copy);
+    return copy;
   }
 
   /** The lines. They are valid until the next batch begins: copy them. */

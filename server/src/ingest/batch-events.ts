@@ -83,9 +83,8 @@ export class BatchEvents {
   result(): EncodedBatch {
     const { writer } = this.#options;
     const { listed: rejected, total: rejectedTotal, byCode: rejectedByCode } = this.#rejected;
-    const lines = Buffer.allocUnsafeSlow(writer.bytes().length);
-    writer.bytes().copy(lines);
-    return { lines, accepted: writer.count, rejected, rejectedTotal, rejectedByCode };
+    const accepted = writer.count;
+    return { lines: writer.take(), accepted, rejected, rejectedTotal, rejectedByCode };
   }
 
   /** Where the event ends that begins here, if it is plain, otherwise -1. `takePlain` takes it. */

@@ -59,7 +59,7 @@ export class Encoder {
    */
   *batch({ bytes, ndjson, nowMs }: BatchBody): Steps<EncodedBatch> {
     const writer = this.#spareWriters.pop() ?? new LineWriter();
-    this.#begin(writer, nowMs);
+    this.#begin(writer, nowMs, bytes.length);
     try {
       const scan = this.#scan;
       const events = new BatchEvents({
@@ -118,8 +118,8 @@ export class Encoder {
     throw invalidEvent([excessFault(bytes, outline)]);
   }
 
-  #begin(writer: LineWriter, nowMs: number): void {
-    writer.begin({ project: this.#rules.project, nowMs, ids: this.#ids });
+  #begin(writer: LineWriter, nowMs: number, eventsBytes = 0): void {
+    writer.begin({ project: this.#rules.project, nowMs, ids: this.#ids }, eventsBytes);
   }
 
   #windowAt(nowMs: number): TimeWindow {

@@ -40,6 +40,9 @@ const RECORD_BYTES_MAX = 256 * 1_024;
 /** A commit takes no further batch at this size; what waits beyond goes into the next. */
 const COMMIT_BYTES_MAX = 4 * 1_024 * 1_024;
 
+/** The buffer of commits is kept up to this size: that of the largest batch over HTTP, and its records. */
+const SCRATCH_BYTES_MAX = 16 * 1_024 * 1_024;
+
 /** The longest batch. */
 const BATCH_BYTES_MAX = 64 * 1_024 * 1_024;
 
@@ -75,6 +78,7 @@ export class JournalPublisher implements Publisher {
   #waitingBytes = 0;
   #bytesUntilCheck = 0;
   #idle: (() => void) | undefined;
+  #scratch = Buffer.alloc(0);
   /** Why nothing is acknowledged any more. */
   #loss: string | undefined;
   /** Why it could not be looked whether the directory is still this process's own. */
@@ -232,7 +236,7 @@ export class JournalPublisher implements Publisher {
 
   #encode(batches: readonly Waiting[], from: number): { bytes: Buffer; position: number } {
     const records = intoRecords(batches);
-    const bytes = Buffer.allocUnsafe(records.reduce((sum, record) => sum + recordBytes(record), 0));
+    const bytes = this.#commitBuffer(records.reduce((sum, record) => sum + recordBytes(record), 0));
     let position = from;
     let end = 0;
     for (const record of records) {
@@ -240,6 +244,15 @@ export class JournalPublisher implements Publisher {
       for (const { count } of record) position += count;
     }
     return { bytes, position };
+  }
+
+  /** One commit is under way at a time, so its buffer serves the next. */
+  #commitBuffer(length: number): Buffer {
+    if (length > this.#scratch.length)
+      this.#scratch = Buffer.allocUnsafeSlow(Math.min(2 * length, Math.max(length, SCRATCH_BYTES_MAX)));
+    const bytes = this.#scratch.subarray(0, length);
+    if (this.#scratch.length > SCRATCH_BYTES_MAX) this.#scratch = Buffer.alloc(0);
+    return bytes;
   }
 
   /** Bytes of records that are not acknowledged. */
