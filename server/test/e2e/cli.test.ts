@@ -711,6 +711,47 @@ describe('backup and restore', () => {
     expect((await daybook(['doctor'])).out).toContain('the view "daily"');
   });
 
+  it('regression: a backup whose positions nothing counted is not restored, nor served where it was put by hand', async () => {
+    const copy = await backedUp();
+    const before = contents(data);
+    const acked = join(copy, 'journal/acked');
+    const right = readFileSync(acked, 'latin1');
+    rmSync(join(copy, 'manifest.json'));
+    const refused = (text: string) => ({ code: 1, err: expect.stringContaining(text) });
+    const restore = () => daybook(['restore', '--force', '--without-manifest', copy]);
+    for (const [position, text] of [
+      ['9999999999999999', 'the file acked has position'],
+      ['0000000000999999', 'journal/acked is at position 999999'],
+    ] as const) {
+      writeFileSync(acked, right.replace(/\d{16}\n/, `${position}\n`));
+      expect(await restore()).toMatchObject(refused(text));
+    }
+    writeFileSync(acked, right);
+    for (const [end, text] of [
+      ['999999', 'daybook.duckdb is at position 999999'],
+      ['9223372036854775807', 'the table positions has position'],
+    ] as const) {
+      const script = `
+        import { DuckDBInstance } from '@duckdb/node-api';
+        const instance = await DuckDBInstance.create(process.argv[1]);
+        const connection = await instance.connect();
+        await connection.run('UPDATE positions SET "end" = ${end}');
+        connection.closeSync(); instance.closeSync();`;
+      const file = join(copy, 'daybook.duckdb');
+      execFileSync(process.execPath, ['--input-type=module', '-e', script, file], {
+        cwd: import.meta.dirname,
+      });
+      expect(await restore()).toMatchObject(refused(text));
+    }
+    expect(contents(data)).toEqual(before);
+
+    cpSync(join(copy, 'daybook.duckdb'), join(data, 'daybook.duckdb'));
+    const server = await startServer({ directory: data });
+    expect((await fetch(`${server.url}/analytics/daily`)).status).toBe(503);
+    expect(server.log()).toContain('the table positions has position');
+    await server.kill('SIGTERM');
+  });
+
   it('takes a backup of before manifests where it is told to, over a link to its folder too', async () => {
     const copy = await backedUp();
     const numbers = await daily();

@@ -24,6 +24,7 @@ import { clearExports, prepareExport } from './exports-directory.ts';
 import { DuckdbInsert } from './insert.ts';
 import { migrate } from './migrate.ts';
 import { DUCKDB_FILE, openFile } from './open-file.ts';
+import { readPositions } from './positions.ts';
 import { DuckdbReaders } from './readers.ts';
 import { rollupQueries, timezoneLiteral } from './rollups.ts';
 import { duckdbSupports } from './supports.ts';
@@ -135,10 +136,7 @@ export class DuckdbWarehouse implements Warehouse {
   }
 
   positions(): Promise<readonly Position[]> {
-    return this.#exclusively(async ({ writer }) => {
-      const reader = await writer.runAndReadAll('SELECT source, "end" FROM positions');
-      return reader.getRows().map(([source, end]) => ({ source: String(source), end: Number(end) }));
-    });
+    return this.#exclusively(({ writer }) => readPositions(writer));
   }
 
   insert(batch: InsertBatch): Promise<InsertResult> {
