@@ -32,9 +32,11 @@ export interface TurnRequest {
 
 /** Which statements run and which wait. Beyond its limits a statement fails with `busy`, at once. */
 export class QueryTurns {
+  readonly #limits: Readonly<Record<Weight, TurnLimits>>;
   readonly #queues: Readonly<Record<Weight, TurnQueue>>;
 
   constructor(limits: Readonly<Record<Weight, TurnLimits>> = LIMITS) {
+    this.#limits = limits;
     this.#queues = { rollup: new TurnQueue(limits.rollup), rows: new TurnQueue(limits.rows) };
   }
 
@@ -47,6 +49,16 @@ export class QueryTurns {
     } finally {
       queue.release(asker);
     }
+  }
+
+  /** Runs the work while no other statement of the weight runs. Each place is taken under a name of its own, in one order. */
+  runAlone<T>(turn: TurnRequest, work: () => Promise<T>): Promise<T> {
+    let held = work;
+    for (let place = this.#limits[turn.weight].runningMax; place > 0; place -= 1) {
+      const inner = held;
+      held = () => this.run({ ...turn, asker: `${turn.asker} ${place}` }, inner);
+    }
+    return held();
   }
 }
 

@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import type { EventLines } from '../../event/lines.ts';
 import type { Position } from '../../event/position.ts';
@@ -36,12 +37,18 @@ export interface DuckdbWarehouseOptions {
   readonly timezone: string;
   readonly memoryBytesMax: number;
   readonly threads: number;
+  /** How long a backup waits for statements in its way, in milliseconds. Default: 30,000. */
+  readonly checkpointMsMax?: number;
   /** Wraps the writing connection; lets tests make the N-th call fail. */
   readonly wrapConnection?: (connection: DuckDBConnection) => DuckDBConnection;
 }
 
 /** The log is written into the file when it is longer than this, so that a start never replays much. */
 const WAL_BYTES_MAX = 16 * 1_024 * 1_024;
+
+/** How long a backup tries to write the log into the file, and how often, in milliseconds. */
+const CHECKPOINT_MS_MAX = 30_000;
+const CHECKPOINT_RETRY_MS = 50;
 
 /** Values of DuckDB's hash for texts of every size; they tell whether it is still the one that the file was written with. */
 const HASH_PROBE = `
@@ -172,13 +179,30 @@ export class DuckdbWarehouse implements Warehouse {
     );
   }
 
-  backup(directory: string): Promise<void> {
-    return this.#exclusively(async ({ writer }) => {
+  /** A statement that reads may keep the log from being written into the file: tries again, and inserts go on in between. */
+  async backup(directory: string): Promise<void> {
+    const { checkpointMsMax = CHECKPOINT_MS_MAX } = this.#options;
+    const deadlineMs = performance.now() + checkpointMsMax;
+    while (!(await this.#exclusively(({ writer }) => this.#copyTo(directory, writer)))) {
+      if (performance.now() > deadlineMs) {
+        const text = `queries kept the log from being written into the file for ${checkpointMsMax} ms: try again`;
+        throw new StoreError('busy', `duckdb: ${text}`);
+      }
+      await sleep(CHECKPOINT_RETRY_MS);
+    }
+  }
+
+  /** False, with nothing copied, while a statement is in the way of the checkpoint. */
+  async #copyTo(directory: string, writer: DuckDBConnection): Promise<boolean> {
+    try {
       await writer.run('CHECKPOINT');
-      await mkdir(directory, { recursive: true });
-      const from = join(this.#options.directory, DUCKDB_FILE);
-      await copyLockedFile(from, join(directory, DUCKDB_FILE));
-    });
+    } catch (error) {
+      if (/Cannot CHECKPOINT/.test((error as Error).message)) return false;
+      throw error;
+    }
+    await mkdir(directory, { recursive: true });
+    await copyLockedFile(join(this.#options.directory, DUCKDB_FILE), join(directory, DUCKDB_FILE));
+    return true;
   }
 
   async exportTo(slice: ExportSlice, { signal }: Pick<QueryOptions, 'signal'> = {}): Promise<void> {
