@@ -10,6 +10,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
   statSync,
@@ -381,6 +382,72 @@ describe('import', () => {
     expect(err).toContain('odd.ndjson:3: the line is not UTF-8');
     expect(err).toContain('odd.ndjson:4: the line has 5000000 bytes');
     expect(err).toContain('odd.ndjson:2: ');
+  });
+
+  /** Events without ids, written as other tools do: with spaces, a field of null, and a character that earlier versions split at. */
+  const spaced = (n: number) => ({
+    type: 'event',
+    event_name: 'open',
+    user_id: `u${n}`,
+    session_id: 's',
+    event_time: START + n,
+  });
+  const spacedLine = (n: number) => JSON.stringify(spaced(n), null, 1).replaceAll('\n', ' ');
+
+  it('regression: gives events without an id the ids that earlier versions gave them', async () => {
+    const lines = [spacedLine(1), `{"page":null, ${spacedLine(2).slice(1)}`, `["\u2028"]`, spacedLine(3)];
+    const file = write('spaced.ndjson', `${lines.join('\n')}\n`);
+    expect((await daybook(['import', file])).out).toContain('3 accepted, 1 rejected');
+    const idOf = (place: number, event: object) =>
+      `import-${createHash('sha256')
+        .update(`${place}:${JSON.stringify(event)}`)
+        .digest('hex')
+        .slice(0, 32)}`;
+    const exported = (await daybook(['export'])).out.trim().split('\n');
+    expect(exported.map((line) => (JSON.parse(line) as { event_id: string }).event_id)).toEqual([
+      idOf(1, spaced(1)),
+      idOf(2, spaced(2)),
+      idOf(5, spaced(3)),
+    ]);
+  });
+
+  it('regression: goes on where an earlier version ended', async () => {
+    const file = write('noted.ndjson', `${spacedLine(1)}\n${spacedLine(2)}\n${spacedLine(3)}\n`);
+    const digest = createHash('sha256').update(
+      [spaced(1), spaced(2)].map((event) => `${JSON.stringify(event)}\n`).join(''),
+    );
+    const name = createHash('sha256')
+      .update(`local\n${realpathSync(file)}`)
+      .digest('hex');
+    mkdirSync(join(data, 'imports'), { recursive: true, mode: 0o700 });
+    writeFileSync(
+      join(data, 'imports', `${name}.json`),
+      JSON.stringify({ records: 2, digest: digest.digest('hex') }),
+    );
+    expect((await daybook(['import', file])).out).toContain('1 accepted, 0 rejected, 2 imported before');
+  });
+
+  it('regression: a field of null changes no other value, nor do the properties of a CSV', async () => {
+    const head = '"type":"event","event_name":"open","user_id":"u","session_id":"s"';
+    const ndjsonFile = write(
+      'nulls.ndjson',
+      `{"page":null,${head},"event_time":${START},"properties":{"f":1e400}}\n` +
+        `{ "p\\u0061ge" : null , ${head},"event_time":${START},"properties":{"a":"}\\",null","b":[{"page":null}]} }\n`,
+    );
+    const { out, err } = await daybook(['import', ndjsonFile]);
+    expect(out, err).toContain('1 accepted, 1 rejected');
+    expect(err).toContain('nulls.ndjson:1: properties/f numbers must lie within');
+    expect(JSON.parse((await daybook(['export'])).out)).toMatchObject({
+      properties: { a: '}",null', b: [{ page: null }] },
+    });
+    const csv = write(
+      'numbers.csv',
+      `event_name,user_id,session_id,event_time,properties\nopen,u,s,${START},"{""f"":1e400}"\nopen,u,s,1e400,"{\n}"\n`,
+    );
+    const ended = await daybook(['import', csv]);
+    expect(ended.out, ended.err).toContain('0 accepted, 2 rejected');
+    expect(ended.err).toContain('properties/f numbers must lie within');
+    expect(ended.err).toContain('event_time');
   });
 
   it('says which file is missing', async () => {
