@@ -99,7 +99,10 @@ export class Engine {
    * not on this machine it waits no longer than `patienceMs`; its state is `opening` then.
    */
   async start(patienceMs = Infinity): Promise<EngineStats> {
-    if (isMainThread) provideEnvironment(await environmentOf(this.#options.warehouse));
+    if (isMainThread) {
+      const warn = (text: string) => process.emitWarning(text);
+      provideEnvironment(await environmentOf(this.#options.warehouse, warn));
+    }
     const warehouse = await makeWarehouse(this.#options.warehouse);
     this.#warehouse = warehouse;
     this.#cache = new QueryCache(warehouse.supports.resultsKeptMs);

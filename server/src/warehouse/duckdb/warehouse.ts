@@ -29,7 +29,7 @@ import { readPositions } from './positions.ts';
 import { DuckdbReaders } from './readers.ts';
 import { rollupQueries, timezoneLiteral } from './rollups.ts';
 import { duckdbSupports } from './supports.ts';
-import { dayStartsSql } from './timezones.ts';
+import { dayStartsSql, timezoneFiles } from './timezones.ts';
 
 export interface DuckdbWarehouseOptions {
   readonly directory: string;
@@ -106,10 +106,18 @@ export class DuckdbWarehouse implements Warehouse {
   /** What the file was made with; where that is another now, what depends on it is made anew. */
   async #keepSettings(writer: DuckDBConnection): Promise<void> {
     const reader = await writer.runAndReadAll(HASH_PROBE);
-    await this.#keepSetting(writer, 'timezone', await this.#dayStarts(writer), () => this.#rebuild(writer));
+    if (!(await this.#cutsDaysByOlderData(writer)))
+      await this.#keepSetting(writer, 'timezone', await this.#dayStarts(writer), () => this.#rebuild(writer));
     await this.#keepSetting(writer, 'event_hash', String(reader.getRows()[0]![0]), async () => {
       await writer.run('UPDATE events SET event_hash = hash(event_id)');
     });
+  }
+
+  /** The rollups are right by newer data: they are not made anew only because those are missing today. */
+  async #cutsDaysByOlderData(writer: DuckDBConnection): Promise<boolean> {
+    if ('variables' in timezoneFiles(this.#options.directory)) return false;
+    const reader = await writer.runAndReadAll(`SELECT value FROM settings WHERE name = 'timezone'`);
+    return String(reader.getRows()[0]?.[0]).split(' ')[0] === this.#options.timezone;
   }
 
   /** The timezone and, because its rules change, when its days begin. */
