@@ -254,7 +254,7 @@ export class Engine {
       return this.#turns.run(turn, () => this.#answer(ask, gone));
     };
     const reachesUs = this.#asOfUs();
-    const answer = await this.#cache.get(statement, run, signal);
+    const answer = await this.#cache.get(statement, run, { signal, timeoutMs });
     // A kept answer reaches as far as the warehouse did when it was asked for: the next insert would have dropped it.
     const asOfUs = Math.max(answer.asOfUs ?? Number.NaN, reachesUs ?? Number.NaN);
     return Number.isNaN(asOfUs) ? answer : { ...answer, asOfUs };
