@@ -162,6 +162,7 @@ function isManifest(value: Partial<Manifest>): value is Manifest {
 
 function compare(directory: string, { files }: Manifest, paths: readonly string[]): void {
   const named = new Set(files.map(({ path }) => path));
+  if (named.size < files.length) throw new Error(`${directory}: its manifest names a file twice`);
   const extra = paths.find((path) => !named.has(path));
   if (extra !== undefined) throw new Error(`${directory} has ${extra}, which its manifest does not name`);
   for (const { path, bytes } of files) {

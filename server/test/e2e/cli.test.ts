@@ -698,6 +698,10 @@ describe('backup and restore', () => {
       (copy) => edit(copy, ({ files }) => (files[0]!.path = '../data/other')),
       'is damaged',
     ],
+    'whose manifest names a file twice': [
+      (copy) => edit(copy, ({ files }) => files.push(files[0]!)),
+      'its manifest names a file twice',
+    ],
     'of a newer format': [(copy) => edit(copy, (manifest) => (manifest.format = 2)), 'use a newer Daybook'],
     'of a newer schema': [(copy) => edit(copy, (manifest) => (manifest.schema = 99)), 'use a newer Daybook'],
     'whose warehouse is a link': [(copy) => link(join(copy, 'daybook.duckdb')), 'is a link'],
