@@ -74,6 +74,19 @@ describe('QueryTurns', () => {
     expect(running).toEqual(['a', 'b', 'copy', 'c', 'd']);
   });
 
+  it('regression: who runs alone waits where the queue is full', async () => {
+    const { ask, end, queue } = turns();
+    for (const name of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']) ask(name).catch(() => undefined);
+    await expect(ask('i')).rejects.toMatchObject({ code: 'busy' });
+    const signal = new AbortController().signal;
+    const alone = queue.runAlone({ weight: 'rows', asker: 'copy', signal }, () => Promise.resolve('copied'));
+    for (const name of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']) {
+      await settled();
+      await end(name);
+    }
+    expect(await alone).toBe('copied');
+  });
+
   it('never gives one asker all places', async () => {
     const { ask, end, running } = turns();
     void ask('a1', { asker: 'a' });
