@@ -62,6 +62,7 @@ export async function openParts(config: Config, log: Logger): Promise<Parts> {
     engine: engineOptions(config, head),
     watch: (events, ms) => metrics.insert(events, ms),
     onDeath: (error) => log.error({ error: error.message }, 'the warehouse thread died and is started again'),
+    onWarning: (text) => log.warn(text),
   });
   const metrics = new Metrics({
     transport: publisher.name,

@@ -28,8 +28,13 @@ const text = fc
   .map((parts) => parts.join('').toWellFormed().replaceAll('\0', ''))
   .filter((value) => value !== '');
 
+const empty = fc.oneof({ weight: 3, arbitrary: text }, { weight: 1, arbitrary: fc.constant('') });
+
 const event: fc.Arbitrary<Event> = fc
-  .record({ event_name: text, user_id: text, session_id: text, page: text, country: text, city: text })
+  .record(
+    { event_name: text, user_id: text, session_id: text, page: empty, country: empty, city: empty },
+    { requiredKeys: ['event_name', 'user_id', 'session_id'] },
+  )
   .map((texts) => ({ type: 'event', event_time: 1_638_352_800.25, ...texts }));
 
 describe('the CSV of an export', () => {
@@ -102,6 +107,14 @@ describe('the CSV of an export', () => {
       { type: 'event', event_name: value, user_id: 'u', session_id: 's', event_time: 0 },
     ]);
     expect(csv.split(',')[2]).toBe(cell);
+    expect(read).toEqual(sent);
+  });
+
+  it('regression: an empty text comes back as one, and an absent one does not', async () => {
+    const { csv, sent, read } = await roundTrip([
+      { type: 'event', event_name: 'n', user_id: 'u', session_id: 's', event_time: 0, page: '', city: '' },
+    ]);
+    expect(csv).toMatch(/,"",,,"",\n$/);
     expect(read).toEqual(sent);
   });
 

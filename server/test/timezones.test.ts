@@ -1,14 +1,16 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chownSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { brotliDecompressSync } from 'node:zlib';
+import { DuckDBInstance } from '@duckdb/node-api';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkTimezones } from '../src/cli/doctor-timezones.ts';
 import { nodeZoneinfo } from '../src/cli/node-zoneinfo.ts';
+import { DirectoryError, makeDataDirectory } from '../src/control/data-directory.ts';
 import { EVENT_EXAMPLE } from '../src/event/schema.ts';
 import { DuckdbWarehouse } from '../src/warehouse/duckdb/warehouse.ts';
 import { TIMEZONE_VERSION, ZONEINFO } from '../src/warehouse/duckdb/timezone-data.ts';
-import { timezoneOffsets } from '../src/warehouse/duckdb/timezones.ts';
+import { timezoneFiles, timezoneOffsets } from '../src/warehouse/duckdb/timezones.ts';
 import { killServers, startServer } from './e2e/server-process.ts';
 
 describe('the timezones that DuckDB is given', () => {
@@ -26,6 +28,56 @@ describe('with a directory', () => {
     killServers();
     rmSync(directory, { recursive: true, force: true });
   });
+
+  it('regression: are left as they are, and told of, where the data cannot be used', async () => {
+    writeFileSync(join(directory, 'timezones'), '');
+    expect(timezoneFiles(directory)).toEqual({
+      fault: expect.stringContaining('timezones cannot be used: '),
+    });
+    const env = { DAYBOOK_TIMEZONE: 'Asia/Kathmandu' };
+    const server = await startServer({ directory, env });
+    await server.kill('SIGTERM');
+    expect(server.log()).toContain('timezones cannot be used: ');
+    const setting = async (change: string) => {
+      const instance = await DuckDBInstance.create(join(directory, 'daybook.duckdb'));
+      const connection = await instance.connect();
+      await connection.run(change);
+      const reader = await connection.runAndReadAll(`SELECT value FROM settings WHERE name = 'timezone'`);
+      connection.closeSync();
+      instance.closeSync();
+      return reader.getRows().flat();
+    };
+    // As newer data would have cut the days.
+    const newer = await setting(`UPDATE settings SET value = 'Asia/Kathmandu newer' WHERE name = 'timezone'`);
+    const open = async (timezone: string) => {
+      const warehouse = new DuckdbWarehouse({ directory, timezone, memoryBytesMax: 256 << 20, threads: 1 });
+      await warehouse.open();
+      await warehouse.close();
+      return setting('SELECT 1');
+    };
+    expect(await open('Asia/Kathmandu')).toEqual(newer);
+    expect(await open('Asia/Tokyo')).toEqual([expect.stringMatching(/^Asia\/Tokyo [0-9a-f]{32}$/)]);
+  });
+
+  it.skipIf(process.getuid!() !== 0)(
+    'regression: written by root belong to the owner of the directory (needs root)',
+    () => {
+      chownSync(directory, 65_534, 65_534);
+      expect(timezoneFiles(directory)).toHaveProperty('variables');
+      const owners = ['timezones', 'timezones/zoneinfo64.res'].map(
+        (name) => statSync(join(directory, name)).uid,
+      );
+      expect(owners).toEqual([65_534, 65_534]);
+    },
+  );
+
+  it.each(['a?b', 'a\\b', 'a:b'])(
+    'regression: a data directory that they cannot be read from is refused: %s',
+    (name) => {
+      expect(() => makeDataDirectory(join(directory, name))).toThrow(DirectoryError);
+      expect(readdirSync(directory)).toEqual([]);
+    },
+  );
 
   /* Summer time for good: Vancouver from March 2026, Edmonton from June; Morocco on UTC from September. */
   it.each([

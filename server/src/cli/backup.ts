@@ -5,11 +5,12 @@ import { makeDataDirectory } from '../control/data-directory.ts';
 import { DirectoryLock } from '../control/directory-lock.ts';
 import { beginSwap, finishSwap, RESTORING_DIRECTORY, syncDirectory, type Swap } from '../control/swap.ts';
 import { JOURNAL_DIRECTORY, segmentsToPutBack } from '../transport/journal/segments.ts';
-import { checkDuckdbFile, DUCKDB_FILE } from '../warehouse/duckdb/open-file.ts';
+import { DUCKDB_FILE } from '../warehouse/duckdb/open-file.ts';
 import { copyNewFile } from './backup-files.ts';
 import { IMPORTS_DIRECTORY } from './import-progress.ts';
 import {
   checkContents,
+  checkStores,
   MANIFEST_FILE,
   openBackup,
   PARTIAL_DIRECTORY,
@@ -33,6 +34,7 @@ export async function backup(config: Config, directory: string): Promise<number>
       const [row] = await data.query({ sql: 'SELECT max(version) AS version FROM migrations', params: {} });
       return Number(row?.['version']);
     });
+    await checkStores(partial);
     await writeManifest(partial, schema);
   } catch (error) {
     discard(partial, made ? target : undefined);
@@ -150,7 +152,7 @@ async function gather(dataDirectory: string, source: Backup): Promise<void> {
   try {
     for (const path of source.paths) await copyNewFile(join(source.directory, path), join(restoring, path));
     if (source.manifest !== undefined) await checkContents(restoring, source.manifest.files);
-    await checkDuckdbFile(restoring);
+    await checkStores(restoring);
     syncDirectory(join(restoring, JOURNAL_DIRECTORY));
   } catch (error) {
     rmSync(restoring, { recursive: true, force: true });

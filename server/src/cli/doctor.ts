@@ -19,8 +19,8 @@ import { makeBigqueryClient } from '../warehouse/bigquery/client.ts';
 import { readFaults } from '../warehouse/bigquery/rights.ts';
 import { placeWarnings } from '../warehouse/bigquery/warnings.ts';
 import { checkTimezones } from './doctor-timezones.ts';
-import { checkDuckdbFile, DUCKDB_FILE } from '../warehouse/duckdb/open-file.ts';
-import { checkContents, openBackup } from './manifest.ts';
+import { DUCKDB_FILE } from '../warehouse/duckdb/open-file.ts';
+import { checkContents, checkStores as checkBackupStores, openBackup } from './manifest.ts';
 
 /** What a check found: good or not, and then what to do. A warning is told and fails nothing. */
 interface Finding {
@@ -51,7 +51,7 @@ export async function checkBackup(directory: string): Promise<number> {
     const backup = openBackup(resolve(directory), { bare: false });
     const { files, created_at: createdAt, daybook } = backup.manifest!;
     await checkContents(backup.directory, files);
-    await checkDuckdbFile(backup.directory);
+    await checkBackupStores(backup.directory);
     const text = `${backup.directory} is whole: ${files.length} files, made ${createdAt} by Daybook ${daybook}`;
     print({ good: true, text });
     return 0;

@@ -45,13 +45,13 @@ export class ImportProgress {
   }
 
   /** Records at the beginning of the file that were taken in; 0 when the file is new or begins otherwise than it did. */
-  async records(read: AsyncIterable<{ readonly text: string }>): Promise<number> {
+  async records(read: AsyncIterable<{ readonly identity: string }>): Promise<number> {
     const note = this.#note();
     if (note === undefined) return 0;
     const digest = recordsDigest();
     let count = 0;
-    for await (const { text } of read) {
-      digest.add(text);
+    for await (const { identity } of read) {
+      digest.add(identity);
       count += 1;
       if (count >= note.records) break;
     }

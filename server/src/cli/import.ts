@@ -113,10 +113,10 @@ class FileImport {
     let count = 0;
     for await (const record of readRecords(this.#file)) {
       count += 1;
-      const line = count > skip && record.fault === undefined ? withEventId(record, count) : '';
+      const line = count > skip && record.fault === undefined ? withEventId(record) : '';
       const bytes = Buffer.byteLength(line) + 1;
       if (this.#bytes + bytes > BATCH_BYTES) await this.#flush(count - 1);
-      this.#digest.add(record.text);
+      this.#digest.add(record.identity);
       if (count <= skip) continue;
       if (record.fault !== undefined) this.#reject(record.line, record.fault);
       else this.#add(record, { line, bytes });
@@ -163,12 +163,12 @@ class FileImport {
 }
 
 /**
- * A record's line. An event without an id gets one made of its place and text, so that the same file gives the same
+ * A record's line. An event without an id gets one made of its place and value, so that the same file gives the same
  * ids each time and a file that grew repeats those it had. All else of the text stays as it is.
  */
-function withEventId({ text, value }: FileRecord, count: number): string {
+function withEventId({ text, identity, place, value }: FileRecord): string {
   if (typeof value !== 'object' || value === null || Array.isArray(value) || 'event_id' in value) return text;
-  const digest = createHash('sha256').update(`${count}:${text}`).digest('hex');
+  const digest = createHash('sha256').update(`${place}:${identity}`).digest('hex');
   const fields = text.slice(0, text.lastIndexOf('}'));
   const comma = Object.keys(value).length === 0 ? '' : ',';
   return `${fields}${comma}"event_id":"import-${digest.slice(0, 32)}"}`;

@@ -1,10 +1,12 @@
 import { lstatSync, readdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { checkPosition } from '../event/position.ts';
 import { VERSION } from '../http/version.ts';
 import { printable } from '../printable.ts';
-import { ACKED_FILE, JOURNAL_DIRECTORY } from '../transport/journal/segments.ts';
+import { endOfSegments } from '../transport/journal/reader.ts';
+import { ACKED_FILE, idOfRecords, JOURNAL_DIRECTORY, readAcked } from '../transport/journal/segments.ts';
 import { MIGRATIONS } from '../warehouse/duckdb/migrations.ts';
-import { DUCKDB_FILE } from '../warehouse/duckdb/open-file.ts';
+import { checkDuckdbFile, DUCKDB_FILE } from '../warehouse/duckdb/open-file.ts';
 import { describeFile, type BackupFile } from './backup-files.ts';
 import { parseJson } from '../event/strict-json.ts';
 
@@ -160,6 +162,7 @@ function isManifest(value: Partial<Manifest>): value is Manifest {
 
 function compare(directory: string, { files }: Manifest, paths: readonly string[]): void {
   const named = new Set(files.map(({ path }) => path));
+  if (named.size < files.length) throw new Error(`${directory}: its manifest names a file twice`);
   const extra = paths.find((path) => !named.has(path));
   if (extra !== undefined) throw new Error(`${directory} has ${extra}, which its manifest does not name`);
   for (const { path, bytes } of files) {
@@ -176,6 +179,28 @@ export async function checkContents(directory: string, files: readonly BackupFil
     const found = await describeFile(directory, path, false);
     if (found.sha256 !== sha256 || found.bytes !== bytes)
       throw new Error(`${join(directory, path)} is damaged: it is not what was backed up`);
+  }
+}
+
+/**
+ * Checks that the database of a backup is ours, and that neither it nor the note of what is acknowledged is ahead of the
+ * journal beside it: events taken after a restore would be given positions that count as stored.
+ * @throws Error that says which is
+ */
+export async function checkStores(directory: string): Promise<void> {
+  const positions = await checkDuckdbFile(directory);
+  const journal = join(directory, JOURNAL_DIRECTORY);
+  const acked = readAcked(journal);
+  const id = acked?.id ?? idOfRecords(journal);
+  if (id === undefined) return;
+  const end = checkPosition(endOfSegments(journal, id), 'journal: the last segment');
+  const stored = positions.find(({ source }) => source === id)?.end ?? 0;
+  for (const [name, position] of [
+    [`${JOURNAL_DIRECTORY}/${ACKED_FILE}`, acked?.position ?? 0],
+    [DUCKDB_FILE, stored],
+  ] as const) {
+    if (position > end)
+      throw new Error(`${name} is at position ${position}, and the journal beside it ends at ${end}`);
   }
 }
 

@@ -6,6 +6,11 @@ export const PRIVATE_UMASK = 0o077;
 
 const PRIVATE_MODE = 0o700;
 
+/** Characters that DuckDB takes for options of a file or for patterns, and that ICU takes for the end of a path. */
+const UNUSABLE: readonly string[] = ['?', '\\', ':'];
+const UNUSABLE_TEXT =
+  'the database and its timezone data cannot be opened there; name another directory, without ? \\ and :';
+
 /** The data directory cannot be used; the message says why and what to do. */
 export class DirectoryError extends Error {
   override readonly name = 'DirectoryError';
@@ -17,6 +22,9 @@ export class DirectoryError extends Error {
  * @throws DirectoryError
  */
 export function makeDataDirectory(path: string): void {
+  const character = UNUSABLE.find((found) => path.includes(found));
+  if (character !== undefined)
+    throw new DirectoryError(`${path} has a ${character} in its path: ${UNUSABLE_TEXT}`);
   try {
     makeWithParents(path);
   } catch (error) {

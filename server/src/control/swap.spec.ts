@@ -155,6 +155,30 @@ describe('a swap', () => {
     },
   );
 
+  it.each(Object.entries(CASES))(
+    'regression: of %s says so where what comes is gone, and leaves what is there',
+    (_, { swap, before }) => {
+      const whole = stopAt(Infinity);
+      lay(before);
+      beginSwap(directory, swap, whole.watch);
+      const begun = whole.changes;
+      finishSwap(directory, whole.watch);
+      // The last two changes are to remove what is left.
+      for (let changes = begun; changes < whole.changes - 2; changes += 1) {
+        lay(before);
+        const stop = stopAt(changes);
+        expect(() => {
+          beginSwap(directory, swap, stop.watch);
+          finishSwap(directory, stop.watch);
+        }).toThrow(Killed);
+        rmSync(join(directory, RESTORING_DIRECTORY), { recursive: true });
+        const left = tree();
+        expect(() => finishSwap(directory), `after ${changes}`).toThrow(DirectoryError);
+        expect(tree(), `after ${changes}`).toEqual(left);
+      }
+    },
+  );
+
   it('is none where no marker is', () => {
     expect(finishSwap(directory)).toBeUndefined();
     expect(finishSwap(join(directory, 'nowhere'))).toBeUndefined();

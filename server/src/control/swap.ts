@@ -54,13 +54,14 @@ export function beginSwap(dataDirectory: string, swap: Swap, watch: Watch = () =
 /**
  * Makes the moves that a marker names, as far as they are not made yet, and removes it. Returns them; undefined where no
  * marker is. Must be called by who holds the data directory, before it opens anything there.
- * @throws DirectoryError when the marker cannot be read
+ * @throws DirectoryError when the marker cannot be read, or what should come is gone; nothing is moved then
  */
 export function finishSwap(dataDirectory: string, watch: Watch = () => undefined): Swap | undefined {
   const swap = readSwap(dataDirectory);
   if (swap === undefined) return undefined;
   const inside = (...names: string[]) => join(dataDirectory, ...names);
   const waits = (name: string) => existsSync(inside(RESTORING_DIRECTORY, name));
+  requireGathered(dataDirectory, swap);
   for (const name of swap.move) {
     const aside = inside(swap.aside, name);
     // What is in place by now is not what was there before.
@@ -83,6 +84,18 @@ export function finishSwap(dataDirectory: string, watch: Watch = () => undefined
   rmSync(inside(SWAP_FILE));
   syncDirectory(dataDirectory);
   return swap;
+}
+
+/** Until the first move all that comes waits; later, each of it waits or is in place. */
+function requireGathered(dataDirectory: string, { aside, move, place }: Swap): void {
+  const stands = (...names: string[]) => existsSync(join(dataDirectory, ...names));
+  const begun = move.length === 0 || move.some((name) => stands(aside, name));
+  const gone = place.find((name) => !stands(RESTORING_DIRECTORY, name) && !(begun && stands(name)));
+  if (gone === undefined) return;
+  throw new DirectoryError(
+    `${join(dataDirectory, RESTORING_DIRECTORY, gone)} is gone: the restore that was interrupted cannot go on. Move ` +
+      `${SWAP_FILE} aside, and restore again with --force; what it has moved before is in ${join(dataDirectory, aside)}`,
+  );
 }
 
 /** Whether a restore was interrupted after its marker was written. */

@@ -29,6 +29,8 @@ export interface EngineThreadOptions {
   readonly watch: InsertWatch;
   /** Told when the thread died of an error; a new one is started after a second. */
   readonly onDeath: (error: Error) => void;
+  /** Told at a start what the warehouse must do without. */
+  readonly onWarning: (text: string) => void;
 }
 
 interface CallOptions {
@@ -94,7 +96,7 @@ export class EngineThread {
   }
 
   async start(patienceMs?: number): Promise<EngineStats> {
-    provideEnvironment(await environmentOf(this.#options.engine.warehouse));
+    provideEnvironment(await environmentOf(this.#options.engine.warehouse, this.#options.onWarning));
     return this.#start(patienceMs);
   }
 

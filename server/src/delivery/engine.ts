@@ -27,6 +27,9 @@ import { Loader, type LoaderObserver } from './loader.ts';
 /** How long to wait before a warehouse that could not be opened is tried again, in milliseconds. */
 const REOPEN_MS = 5_000;
 
+/** How long a backup waits for the statements that read rows, in milliseconds. */
+const BACKUP_WAIT_MS = 300_000;
+
 export interface EngineOptions {
   readonly warehouse: WarehouseOptions;
   /** The journal that the loader reads; absent where the transport delivers into the warehouse by itself. */
@@ -96,7 +99,10 @@ export class Engine {
    * not on this machine it waits no longer than `patienceMs`; its state is `opening` then.
    */
   async start(patienceMs = Infinity): Promise<EngineStats> {
-    if (isMainThread) provideEnvironment(await environmentOf(this.#options.warehouse));
+    if (isMainThread) {
+      const warn = (text: string) => process.emitWarning(text);
+      provideEnvironment(await environmentOf(this.#options.warehouse, warn));
+    }
     const warehouse = await makeWarehouse(this.#options.warehouse);
     this.#warehouse = warehouse;
     this.#cache = new QueryCache(warehouse.supports.resultsKeptMs);
@@ -248,7 +254,7 @@ export class Engine {
       return this.#turns.run(turn, () => this.#answer(ask, gone));
     };
     const reachesUs = this.#asOfUs();
-    const answer = await this.#cache.get(statement, run, signal);
+    const answer = await this.#cache.get(statement, run, { signal, timeoutMs });
     // A kept answer reaches as far as the warehouse did when it was asked for: the next insert would have dropped it.
     const asOfUs = Math.max(answer.asOfUs ?? Number.NaN, reachesUs ?? Number.NaN);
     return Number.isNaN(asOfUs) ? answer : { ...answer, asOfUs };
@@ -291,9 +297,13 @@ export class Engine {
     return this.#turns.run(turn, () => this.#use().exportTo(slice, { signal }));
   }
 
-  async backup(directory: string): Promise<void> {
+  /** Waits for the statements that read rows, and keeps others off: they would be in its way for as long as they run. */
+  backup(directory: string): Promise<void> {
+    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(BACKUP_WAIT_MS)]);
     const copyWarehouse = () => this.#use().backup(directory);
-    await (this.#source === undefined ? copyWarehouse() : this.#source.backup(directory, copyWarehouse));
+    return this.#turns.runAlone({ weight: 'rows', asker: 'backup', signal }, () =>
+      this.#source === undefined ? copyWarehouse() : this.#source.backup(directory, copyWarehouse),
+    );
   }
 
   /** Resolves once everything that was in the journal when it was called is in the warehouse, or at the deadline. */

@@ -9,12 +9,18 @@ export type WarehouseOptions =
 
 /**
  * What the driver's native library reads in the environment of the process. Set it on the main thread, whose environment is
- * that of the process, before `makeWarehouse`; the data directory must be there.
+ * that of the process, before `makeWarehouse`; the data directory must be there. `warn` is told what is missing.
  */
-export async function environmentOf(options: WarehouseOptions): Promise<Readonly<Record<string, string>>> {
+export async function environmentOf(
+  options: WarehouseOptions,
+  warn: (fault: string) => void,
+): Promise<Readonly<Record<string, string>>> {
   if (options.driver !== 'duckdb') return {};
-  const { timezoneEnvironment } = await import('./duckdb/timezones.ts');
-  return timezoneEnvironment(options.directory);
+  const { timezoneFiles } = await import('./duckdb/timezones.ts');
+  const files = timezoneFiles(options.directory);
+  if ('variables' in files) return files.variables;
+  warn(files.fault);
+  return {};
 }
 
 /** Loads the driver of a warehouse and makes it, not yet open. No other engine's client is loaded. */

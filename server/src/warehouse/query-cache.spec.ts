@@ -57,6 +57,26 @@ describe('QueryCache', () => {
     expect(await cache.get(statement(1), run)).toEqual({ rows: [{ run: 2 }] });
   });
 
+  it('regression: joins nobody to a run that has less than half of its time left', async () => {
+    let nowMs = 0;
+    const cache = new QueryCache(Infinity, () => nowMs);
+    let end!: (answer: Answer) => void;
+    const slow = cache.get(statement(1), () => new Promise<Answer>((resolve) => (end = resolve)), {
+      timeoutMs: 1_000,
+    });
+    nowMs = 500;
+    const { runs, run } = counted();
+    const joined = cache.get(statement(1), run, { timeoutMs: 1_000 });
+    expect(runs.count).toBe(0);
+    nowMs = 501;
+    expect(await cache.get(statement(1), run, { timeoutMs: 1_000 })).toEqual({ rows: [{ run: 1 }] });
+    end({ rows: [] });
+    expect(await Promise.all([slow, joined])).toEqual([{ rows: [] }, { rows: [] }]);
+    nowMs = 100_000;
+    await cache.get(statement(1), run, { timeoutMs: 1_000 });
+    expect(runs.count).toBe(1);
+  });
+
   it('keeps no failure', async () => {
     const cache = new QueryCache();
     const { run } = counted();
@@ -94,7 +114,7 @@ describe('QueryCache', () => {
       const cache = new QueryCache();
       const { signals, run } = lasting();
       const asker = new AbortController();
-      const asked = cache.get(statement(1), run, asker.signal);
+      const asked = cache.get(statement(1), run, { signal: asker.signal });
       asker.abort();
       await expect(asked).rejects.toMatchObject({ code: 'timeout' });
       expect(signals[0]?.aborted).toBe(true);
@@ -104,7 +124,10 @@ describe('QueryCache', () => {
       const cache = new QueryCache();
       const { signals, run } = lasting();
       const [first, second] = [new AbortController(), new AbortController()];
-      const asked = [cache.get(statement(1), run, first.signal), cache.get(statement(1), run, second.signal)];
+      const asked = [
+        cache.get(statement(1), run, { signal: first.signal }),
+        cache.get(statement(1), run, { signal: second.signal }),
+      ];
       first.abort();
       await expect(asked[0]).rejects.toMatchObject({ code: 'timeout' });
       expect(signals.map((signal) => signal.aborted)).toEqual([false]);
@@ -118,7 +141,7 @@ describe('QueryCache', () => {
       const { signals, run } = lasting();
       const asker = new AbortController();
       cache.get(statement(1), run).catch(() => undefined);
-      const asked = cache.get(statement(1), run, asker.signal);
+      const asked = cache.get(statement(1), run, { signal: asker.signal });
       asker.abort();
       await expect(asked).rejects.toMatchObject({ code: 'timeout' });
       expect(signals[0]?.aborted).toBe(false);
@@ -128,7 +151,7 @@ describe('QueryCache', () => {
       const cache = new QueryCache();
       const { run } = lasting();
       const asker = new AbortController();
-      const asked = cache.get(statement(1), run, asker.signal);
+      const asked = cache.get(statement(1), run, { signal: asker.signal });
       asker.abort();
       expect(await cache.get(statement(1), counted().run)).toEqual({ rows: [{ run: 1 }] });
       await expect(asked).rejects.toMatchObject({ code: 'timeout' });
@@ -138,7 +161,7 @@ describe('QueryCache', () => {
       const cache = new QueryCache();
       const { runs, run } = counted();
       const asker = new AbortController();
-      await cache.get(statement(1), run, asker.signal);
+      await cache.get(statement(1), run, { signal: asker.signal });
       asker.abort();
       await cache.get(statement(1), run);
       expect(runs.count).toBe(1);
@@ -146,7 +169,9 @@ describe('QueryCache', () => {
 
     it('starts nothing for an asker who is gone already', async () => {
       const { runs, run } = counted();
-      await expect(new QueryCache().get(statement(1), run, AbortSignal.abort())).rejects.toMatchObject({
+      await expect(
+        new QueryCache().get(statement(1), run, { signal: AbortSignal.abort() }),
+      ).rejects.toMatchObject({
         code: 'timeout',
       });
       expect(runs.count).toBe(0);

@@ -16,10 +16,18 @@ export interface Answer {
 /** Runs the statement until the signal fires. */
 type Run = (signal: AbortSignal) => Promise<Answer>;
 
+interface Asker {
+  readonly signal?: AbortSignal | undefined;
+  /** How long the run may take. Whoever joins one has at least half of it left. */
+  readonly timeoutMs?: number;
+}
+
 interface Entry {
   readonly answer: Promise<Answer>;
   /** On the monotonic clock, in milliseconds. */
   readonly madeAtMs: number;
+  /** Until when the run may be joined, on the same clock; without end once it is over. */
+  joinableUntilMs: number;
   /** Stops the run. */
   readonly stop: AbortController;
   /** Those who wait for the run. */
@@ -41,12 +49,13 @@ export class QueryCache {
   }
 
   /** The kept result, or that of `run`. A failure is not kept. Rejects with `timeout` as soon as the asker's signal fires. */
-  async get(statement: Statement, run: Run, signal?: AbortSignal): Promise<Answer> {
+  async get(statement: Statement, run: Run, { signal, timeoutMs = Infinity }: Asker = {}): Promise<Answer> {
     if (signal?.aborted === true) throw gone();
     const key = JSON.stringify([statement.sql, statement.params]);
     const kept = this.#entries.get(key);
-    const fresh = kept !== undefined && this.#nowMs() - kept.madeAtMs < this.#keptMs;
-    const entry = fresh ? kept : this.#start(key, run);
+    const nowMs = this.#nowMs();
+    const fresh = kept !== undefined && nowMs - kept.madeAtMs < this.#keptMs && nowMs <= kept.joinableUntilMs;
+    const entry = fresh ? kept : this.#start(key, run, timeoutMs);
     const leave = () => this.#leave(key, entry);
     entry.askers += 1;
     if (signal === undefined) return entry.answer;
@@ -60,17 +69,24 @@ export class QueryCache {
     });
   }
 
-  #start(key: string, run: Run): Entry {
+  #start(key: string, run: Run, timeoutMs: number): Entry {
     this.#entries.delete(key);
     if (this.#entries.size >= ENTRIES_MAX) this.#entries.delete(this.#entries.keys().next().value!);
     const stop = new AbortController();
-    const entry = { answer: run(stop.signal), madeAtMs: this.#nowMs(), stop, askers: 0 };
+    const madeAtMs = this.#nowMs();
+    const joinableUntilMs = madeAtMs + timeoutMs / 2;
+    const entry = { answer: run(stop.signal), madeAtMs, joinableUntilMs, stop, askers: 0 };
     this.#entries.set(key, entry);
     entry.answer.then(
-      ({ rows }) => rows.length > ROWS_MAX && this.#forget(key, entry),
+      ({ rows }) => this.#keep(key, entry, rows),
       () => this.#forget(key, entry),
     );
     return entry;
+  }
+
+  #keep(key: string, entry: Entry, rows: readonly Row[]): void {
+    entry.joinableUntilMs = Infinity;
+    if (rows.length > ROWS_MAX) this.#forget(key, entry);
   }
 
   /** An asker is gone before the run ended; the last one stops it, and nobody joins it any more. */

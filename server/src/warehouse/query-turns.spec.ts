@@ -33,7 +33,7 @@ function turns() {
     ends.get(name)!();
     await new Promise(setImmediate);
   };
-  return { ask, end, running };
+  return { ask, end, running, queue };
 }
 
 const settled = () => new Promise(setImmediate);
@@ -47,6 +47,44 @@ describe('QueryTurns', () => {
     void ask('quick', { weight: 'rollup' });
     await settled();
     expect(running).toEqual(['a', 'b', 'quick']);
+  });
+
+  it('regression: who runs alone waits for those that run, keeps others off, and lets them go on', async () => {
+    const { ask, end, running, queue } = turns();
+    void ask('a');
+    void ask('b');
+    let finish!: () => void;
+    const signal = new AbortController().signal;
+    const alone = queue.runAlone({ weight: 'rows', asker: 'copy', signal }, () => {
+      running.push('copy');
+      return new Promise<void>((resolve) => (finish = resolve));
+    });
+    await settled();
+    await end('a');
+    void ask('c');
+    await settled();
+    expect(running).toEqual(['a', 'b']);
+    await end('b');
+    void ask('d');
+    await settled();
+    expect(running).toEqual(['a', 'b', 'copy']);
+    finish();
+    await alone;
+    await settled();
+    expect(running).toEqual(['a', 'b', 'copy', 'c', 'd']);
+  });
+
+  it('regression: who runs alone waits where the queue is full', async () => {
+    const { ask, end, queue } = turns();
+    for (const name of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']) ask(name).catch(() => undefined);
+    await expect(ask('i')).rejects.toMatchObject({ code: 'busy' });
+    const signal = new AbortController().signal;
+    const alone = queue.runAlone({ weight: 'rows', asker: 'copy', signal }, () => Promise.resolve('copied'));
+    for (const name of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']) {
+      await settled();
+      await end(name);
+    }
+    expect(await alone).toBe('copied');
   });
 
   it('never gives one asker all places', async () => {

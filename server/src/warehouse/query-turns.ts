@@ -28,25 +28,40 @@ export interface TurnRequest {
   readonly asker: string;
   /** Gives the place in the queue up. */
   readonly signal: AbortSignal;
+  /** Waits where the queue is full, too: for the few calls of an operator. */
+  readonly patient?: boolean;
 }
 
 /** Which statements run and which wait. Beyond its limits a statement fails with `busy`, at once. */
 export class QueryTurns {
+  readonly #limits: Readonly<Record<Weight, TurnLimits>>;
   readonly #queues: Readonly<Record<Weight, TurnQueue>>;
 
   constructor(limits: Readonly<Record<Weight, TurnLimits>> = LIMITS) {
+    this.#limits = limits;
     this.#queues = { rollup: new TurnQueue(limits.rollup), rows: new TurnQueue(limits.rows) };
   }
 
   /** Runs the work when it has its turn; the turn lasts until the work settles. */
-  async run<T>({ weight, asker, signal }: TurnRequest, work: () => Promise<T>): Promise<T> {
+  async run<T>(turn: TurnRequest, work: () => Promise<T>): Promise<T> {
+    const { weight, asker } = turn;
     const queue = this.#queues[weight];
-    await queue.acquire(asker, signal);
+    await queue.acquire(turn);
     try {
       return await work();
     } finally {
       queue.release(asker);
     }
+  }
+
+  /** Runs the work while no other statement of the weight runs, however many wait. Each place is taken under a name of its own, in one order. */
+  runAlone<T>(turn: TurnRequest, work: () => Promise<T>): Promise<T> {
+    let held = work;
+    for (let place = this.#limits[turn.weight].runningMax; place > 0; place -= 1) {
+      const inner = held;
+      held = () => this.run({ ...turn, patient: true, asker: `${turn.asker} ${place}` }, inner);
+    }
+    return held();
   }
 }
 
@@ -73,17 +88,18 @@ class TurnQueue {
   }
 
   /** @throws StoreError `busy` when too many wait, `timeout` when the signal fires first */
-  async acquire(asker: string, signal: AbortSignal): Promise<void> {
+  async acquire(turn: TurnRequest): Promise<void> {
+    const { asker, signal } = turn;
     if (signal.aborted) throw stopped();
     const mayRun = this.#runningCount < this.#limits.runningMax && this.#mayRun(asker);
     if (mayRun) this.#begin(asker);
-    else await this.#wait(asker, signal);
+    else await this.#wait(turn);
   }
 
-  #wait(asker: string, signal: AbortSignal): Promise<void> {
+  #wait({ asker, signal, patient = false }: TurnRequest): Promise<void> {
     const { waitingMax, waitingOfOneMax } = this.#limits;
     const ofOne = this.#waiting.filter((waiting) => waiting.asker === asker).length;
-    if (this.#waiting.length >= waitingMax || ofOne >= waitingOfOneMax) {
+    if (!patient && (this.#waiting.length >= waitingMax || ofOne >= waitingOfOneMax)) {
       throw new StoreError('busy', `${this.#waiting.length} queries wait already, ${ofOne} of this asker`);
     }
     return new Promise((resolve, reject) => {

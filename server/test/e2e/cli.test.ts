@@ -10,6 +10,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
   statSync,
@@ -383,6 +384,72 @@ describe('import', () => {
     expect(err).toContain('odd.ndjson:2: ');
   });
 
+  /** Events without ids, written as other tools do: with spaces, a field of null, and a character that earlier versions split at. */
+  const spaced = (n: number) => ({
+    type: 'event',
+    event_name: 'open',
+    user_id: `u${n}`,
+    session_id: 's',
+    event_time: START + n,
+  });
+  const spacedLine = (n: number) => JSON.stringify(spaced(n), null, 1).replaceAll('\n', ' ');
+
+  it('regression: gives events without an id the ids that earlier versions gave them', async () => {
+    const lines = [spacedLine(1), `{"page":null, ${spacedLine(2).slice(1)}`, `["\u2028"]`, spacedLine(3)];
+    const file = write('spaced.ndjson', `${lines.join('\n')}\n`);
+    expect((await daybook(['import', file])).out).toContain('3 accepted, 1 rejected');
+    const idOf = (place: number, event: object) =>
+      `import-${createHash('sha256')
+        .update(`${place}:${JSON.stringify(event)}`)
+        .digest('hex')
+        .slice(0, 32)}`;
+    const exported = (await daybook(['export'])).out.trim().split('\n');
+    expect(exported.map((line) => (JSON.parse(line) as { event_id: string }).event_id)).toEqual([
+      idOf(1, spaced(1)),
+      idOf(2, spaced(2)),
+      idOf(5, spaced(3)),
+    ]);
+  });
+
+  it('regression: goes on where an earlier version ended', async () => {
+    const file = write('noted.ndjson', `${spacedLine(1)}\n${spacedLine(2)}\n${spacedLine(3)}\n`);
+    const digest = createHash('sha256').update(
+      [spaced(1), spaced(2)].map((event) => `${JSON.stringify(event)}\n`).join(''),
+    );
+    const name = createHash('sha256')
+      .update(`local\n${realpathSync(file)}`)
+      .digest('hex');
+    mkdirSync(join(data, 'imports'), { recursive: true, mode: 0o700 });
+    writeFileSync(
+      join(data, 'imports', `${name}.json`),
+      JSON.stringify({ records: 2, digest: digest.digest('hex') }),
+    );
+    expect((await daybook(['import', file])).out).toContain('1 accepted, 0 rejected, 2 imported before');
+  });
+
+  it('regression: a field of null changes no other value, nor do the properties of a CSV', async () => {
+    const head = '"type":"event","event_name":"open","user_id":"u","session_id":"s"';
+    const ndjsonFile = write(
+      'nulls.ndjson',
+      `{"page":null,${head},"event_time":${START},"properties":{"f":1e400}}\n` +
+        `{ "p\\u0061ge" : null , ${head},"event_time":${START},"properties":{"a":"}\\",null","b":[{"page":null}]} }\n`,
+    );
+    const { out, err } = await daybook(['import', ndjsonFile]);
+    expect(out, err).toContain('1 accepted, 1 rejected');
+    expect(err).toContain('nulls.ndjson:1: properties/f numbers must lie within');
+    expect(JSON.parse((await daybook(['export'])).out)).toMatchObject({
+      properties: { a: '}",null', b: [{ page: null }] },
+    });
+    const csv = write(
+      'numbers.csv',
+      `event_name,user_id,session_id,event_time,properties\nopen,u,s,${START},"{""f"":1e400}"\nopen,u,s,1e400,"{\n}"\n`,
+    );
+    const ended = await daybook(['import', csv]);
+    expect(ended.out, ended.err).toContain('0 accepted, 2 rejected');
+    expect(ended.err).toContain('properties/f numbers must lie within');
+    expect(ended.err).toContain('event_time');
+  });
+
   it('says which file is missing', async () => {
     expect(await daybook(['import', 'nowhere.ndjson'])).toMatchObject({
       code: 1,
@@ -631,6 +698,10 @@ describe('backup and restore', () => {
       (copy) => edit(copy, ({ files }) => (files[0]!.path = '../data/other')),
       'is damaged',
     ],
+    'whose manifest names a file twice': [
+      (copy) => edit(copy, ({ files }) => files.push(files[0]!)),
+      'its manifest names a file twice',
+    ],
     'of a newer format': [(copy) => edit(copy, (manifest) => (manifest.format = 2)), 'use a newer Daybook'],
     'of a newer schema': [(copy) => edit(copy, (manifest) => (manifest.schema = 99)), 'use a newer Daybook'],
     'whose warehouse is a link': [(copy) => link(join(copy, 'daybook.duckdb')), 'is a link'],
@@ -709,6 +780,47 @@ describe('backup and restore', () => {
     expect(server.log()).toContain('the view');
     await server.kill('SIGTERM');
     expect((await daybook(['doctor'])).out).toContain('the view "daily"');
+  });
+
+  it('regression: a backup whose positions nothing counted is not restored, nor served where it was put by hand', async () => {
+    const copy = await backedUp();
+    const before = contents(data);
+    const acked = join(copy, 'journal/acked');
+    const right = readFileSync(acked, 'latin1');
+    rmSync(join(copy, 'manifest.json'));
+    const refused = (text: string) => ({ code: 1, err: expect.stringContaining(text) });
+    const restore = () => daybook(['restore', '--force', '--without-manifest', copy]);
+    for (const [position, text] of [
+      ['9999999999999999', 'the file acked has position'],
+      ['0000000000999999', 'journal/acked is at position 999999'],
+    ] as const) {
+      writeFileSync(acked, right.replace(/\d{16}\n/, `${position}\n`));
+      expect(await restore()).toMatchObject(refused(text));
+    }
+    writeFileSync(acked, right);
+    for (const [end, text] of [
+      ['999999', 'daybook.duckdb is at position 999999'],
+      ['9223372036854775807', 'the table positions has position'],
+    ] as const) {
+      const script = `
+        import { DuckDBInstance } from '@duckdb/node-api';
+        const instance = await DuckDBInstance.create(process.argv[1]);
+        const connection = await instance.connect();
+        await connection.run('UPDATE positions SET "end" = ${end}');
+        connection.closeSync(); instance.closeSync();`;
+      const file = join(copy, 'daybook.duckdb');
+      execFileSync(process.execPath, ['--input-type=module', '-e', script, file], {
+        cwd: import.meta.dirname,
+      });
+      expect(await restore()).toMatchObject(refused(text));
+    }
+    expect(contents(data)).toEqual(before);
+
+    cpSync(join(copy, 'daybook.duckdb'), join(data, 'daybook.duckdb'));
+    const server = await startServer({ directory: data });
+    expect((await fetch(`${server.url}/analytics/daily`)).status).toBe(503);
+    expect(server.log()).toContain('the table positions has position');
+    await server.kill('SIGTERM');
   });
 
   it('takes a backup of before manifests where it is told to, over a link to its folder too', async () => {

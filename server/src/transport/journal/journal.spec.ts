@@ -14,6 +14,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EventLines } from '../../event/lines.ts';
+import { POSITION_MAX } from '../../event/position.ts';
 import { CONFORMANCE_LIMITS, describeTransport } from '../conformance.ts';
 import type { Damage, PublisherLimits } from '../contract.ts';
 import { JournalHead } from './head.ts';
@@ -446,6 +447,36 @@ describe('a backup', () => {
     await restored.open([{ source: id, end: stored }]);
     expect((await drain(restored)).lines).toEqual(['{"n":3}']);
     await Promise.all([publisher.close(), restored.close()]);
+  });
+});
+
+describe('regression: a position that no counting leads to', () => {
+  it.each([
+    ['acked', 'acked', (id: string) => `journal ${id} acked 9999999999999999\n`],
+    ['the name of a segment', '9999999999999999.log', () => ''],
+  ])('in %s is refused before an event is taken', async (_where, name, text) => {
+    await (await opened(directory)).close();
+    const { id } = openAcked(folder(directory));
+    writeFileSync(join(folder(directory), name), text(id));
+    const { publisher, source } = make(directory);
+    await expect(publisher.open()).rejects.toMatchObject({ code: 'corrupt' });
+    await expect(source.open([])).rejects.toMatchObject({ code: 'corrupt' });
+    await expect(publisher.publish(EventLines.of(['{"n":1}']))).rejects.toMatchObject({ code: 'closed' });
+  });
+
+  it('is never given out: what would pass it is refused', async () => {
+    await (await opened(directory)).close();
+    const { id } = openAcked(folder(directory));
+    writeFileSync(
+      join(folder(directory), 'acked'),
+      `journal ${id} acked ${String(POSITION_MAX - 1).padStart(16, '0')}\n`,
+    );
+    const { publish, source, close } = await opened(directory);
+    await expect(publish('{"n":1}', '{"n":2}')).rejects.toMatchObject({ code: 'unavailable' });
+    await publish('{"n":3}');
+    await expect(publish('{"n":4}')).rejects.toMatchObject({ code: 'unavailable' });
+    expect(await drain(source)).toEqual({ lines: ['{"n":3}'], damaged: [] });
+    await close();
   });
 });
 

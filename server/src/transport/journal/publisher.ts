@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { EventLines } from '../../event/lines.ts';
+import { POSITION_MAX } from '../../event/position.ts';
 import { StoreError } from '../../event/store-error.ts';
 import type { Publisher, PublisherLimits, PublisherStats } from '../contract.ts';
 import { journalError } from './errors.ts';
@@ -186,6 +187,8 @@ export class JournalPublisher implements Publisher {
       // Never below what the warehouse knows, whatever the journal has lost.
       const from = Math.max(this.#head.written, this.#head.acked.position);
       const { bytes, position } = this.#encode(batches, from);
+      if (position > POSITION_MAX)
+        throw new StoreError('unavailable', `journal: no positions are left after ${from}`);
       await this.#writer.append(bytes, from);
       this.#confirmOwned();
       this.#head.written = position;

@@ -1,7 +1,7 @@
 import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
 import type { Damage } from '../contract.ts';
 import { HEADER_BYTES, readHeader, readLines, recordMark, type Header } from './records.ts';
-import { listSegments, segmentPath } from './segments.ts';
+import { listSegments, SEGMENT_BYTES, segmentPath } from './segments.ts';
 
 /** Where a reader stands: before the record at `offset` of a segment. Everything below `position` is behind it. */
 export interface Cursor {
@@ -109,6 +109,22 @@ export function readTail(directory: string, id: string, segment: number): Tail {
   } finally {
     reader.close();
   }
+}
+
+/** Bytes that the end of a journal lacks or that are no record; 0 when it was closed in order. */
+export function lostBytes({ rest, size }: Tail): number {
+  return Math.max(rest.length, SEGMENT_BYTES - size, 0);
+}
+
+/** Where positions go on. An event takes more than a byte: whatever was lost, no position is given twice. */
+export function endOf(tail: Tail): number {
+  return tail.position + lostBytes(tail);
+}
+
+/** Where positions go on in a folder of segments, whatever was acknowledged; 0 where there are none. */
+export function endOfSegments(directory: string, id: string): number {
+  const last = listSegments(directory).at(-1);
+  return last === undefined ? 0 : endOf(readTail(directory, id, last));
 }
 
 /** One segment, open for reading. */

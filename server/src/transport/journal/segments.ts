@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { checkPosition } from '../../event/position.ts';
 import { isDiskFull } from './errors.ts';
 
 /*
@@ -47,11 +48,11 @@ export const ACKED_FILE = 'acked';
 const SEGMENT_NAME = /^(\d{16})\.log$/;
 const ZEROS = Buffer.alloc(1_024 * 1_024);
 
-/** Positions of first records, ascending. */
+/** Positions of first records, ascending. Errors: `corrupt` where no counting leads to one. */
 export function listSegments(directory: string): number[] {
   return readdirSync(directory)
     .flatMap((name) => SEGMENT_NAME.exec(name)?.[1] ?? [])
-    .map(Number)
+    .map((digits) => checkPosition(Number(digits), `journal: the segment ${digits}.log`))
     .toSorted((a, b) => a - b);
 }
 
@@ -106,10 +107,12 @@ export function openAcked(directory: string): Acked {
   return made;
 }
 
-function readAcked(directory: string): Acked | undefined {
+/** Undefined where nothing is noted. Errors: `corrupt` where no counting leads to the position. */
+export function readAcked(directory: string): Acked | undefined {
   try {
     const [, id, position] = ACKED.exec(readFileSync(join(directory, ACKED_FILE), 'latin1')) ?? [];
-    return id === undefined ? undefined : { id, position: Number(position) };
+    if (id === undefined) return undefined;
+    return { id, position: checkPosition(Number(position), `journal: the file ${ACKED_FILE}`) };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
@@ -132,7 +135,8 @@ export function writeAcked(directory: string, acked: Acked): void {
   }
 }
 
-function idOfRecords(directory: string): string | undefined {
+/** Whose the records are; undefined where there are none. */
+export function idOfRecords(directory: string): string | undefined {
   for (const position of listSegments(directory)) {
     const file = openSync(segmentPath(directory, position), 'r');
     try {

@@ -13,9 +13,10 @@ import {
 import { rename, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { checkPosition } from '../../event/position.ts';
 import { StoreError } from '../../event/store-error.ts';
 import { isDiskFull } from './errors.ts';
-import { readTail } from './reader.ts';
+import { endOf, lostBytes, readTail } from './reader.ts';
 import {
   dropPrepared,
   listSegments,
@@ -115,9 +116,8 @@ export class SegmentWriter {
       return { acked, position: acked.position };
     }
     const tail = readTail(directory, acked.id, last);
-    // An event takes more than a byte: whatever was lost, no position is given twice.
-    const lost = Math.max(tail.rest.length, SEGMENT_BYTES - tail.size);
-    const position = Math.max(acked.position, tail.position + Math.max(lost, 0));
+    const lost = lostBytes(tail);
+    const position = checkPosition(Math.max(acked.position, endOf(tail)), `journal: the segment ${last}`);
     const incomplete = lost > 0 ? { incomplete: this.#incomplete(tail.position, tail.rest, lost) } : {};
     await this.#measure();
     this.#segment = last;

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EventLines } from '../../event/lines.ts';
 import { GOLDEN_BATCHES } from '../../../test/fixtures/golden.ts';
 import { describeWarehouse, linesOf } from '../conformance.ts';
-import { DUCKDB_FILE } from './open-file.ts';
+import { checkDuckdbFile, DUCKDB_FILE } from './open-file.ts';
 import { DuckdbWarehouse } from './warehouse.ts';
 
 describeWarehouse('DuckDB', async () => {
@@ -50,6 +50,46 @@ describe('DuckdbWarehouse.backup()', () => {
     await expect(opened).rejects.toThrow(/Conflicting lock/);
     await expect(warehouse.backup(join(directory, 'copy'))).rejects.toThrow(/EEXIST/);
     await warehouse.close();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  it('regression: waits for the statements in its way, with a deadline, while inserts go on', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'daybook-duckdb-'));
+    const options = { directory, timezone: 'UTC', memoryBytesMax: 256 << 20, threads: 2 };
+    const lines = EventLines.of(linesOf(GOLDEN_BATCHES.flat()));
+    const insert = (warehouse: DuckdbWarehouse, end: number) =>
+      warehouse.insert({ lines, deadLetters: [], position: { source: 's', end }, nowUs: 1 });
+    const endless = {
+      sql: 'SELECT sum(hash(event_id || range)) FROM events, range(10_000_000_000)',
+      params: {},
+    };
+    const ask = (warehouse: DuckdbWarehouse, signal: AbortSignal) => {
+      const asked = warehouse.query(endless, { timeoutMs: 60_000, signal });
+      return expect(asked).rejects.toMatchObject({ code: 'timeout' });
+    };
+    const impatient = new DuckdbWarehouse({ ...options, checkpointMsMax: 200 });
+    await impatient.open();
+    await insert(impatient, 100);
+    const stop = new AbortController();
+    const first = ask(impatient, stop.signal);
+    await insert(impatient, 200);
+    await expect(impatient.backup(join(directory, 'late'))).rejects.toMatchObject({ code: 'busy' });
+    stop.abort();
+    await first;
+    await impatient.close();
+
+    const warehouse = new DuckdbWarehouse(options);
+    await warehouse.open();
+    const ended = new AbortController();
+    const second = ask(warehouse, ended.signal);
+    await insert(warehouse, 300);
+    const copied = warehouse.backup(join(directory, 'copy'));
+    await insert(warehouse, 400);
+    ended.abort();
+    await second;
+    await copied;
+    await warehouse.close();
+    expect(await checkDuckdbFile(join(directory, 'copy'))).toEqual([{ source: 's', end: 400 }]);
     rmSync(directory, { recursive: true, force: true });
   });
 });

@@ -1,8 +1,10 @@
 import { join } from 'node:path';
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
+import type { Position } from '../../event/position.ts';
 import { checkCatalogue } from './catalogue.ts';
 import { CLOSED_OPTIONS, confine, refuseLinks } from './confine.ts';
 import { duckdbError } from './errors.ts';
+import { readPositions } from './positions.ts';
 
 /** The file's name in the data directory. DuckDB keeps `daybook.duckdb.wal` beside it. */
 export const DUCKDB_FILE = 'daybook.duckdb';
@@ -34,12 +36,19 @@ export async function openFile(
   }
 }
 
-/** Checks that a file which comes from elsewhere is a database of ours, and changes nothing. Errors: `corrupt` when it is not. */
-export async function checkDuckdbFile(directory: string): Promise<void> {
+/**
+ * Checks that a file which comes from elsewhere is a database of ours, and changes nothing. Returns how far it holds the events
+ * of each source. Errors: `corrupt` when it is not ours.
+ */
+export async function checkDuckdbFile(directory: string): Promise<readonly Position[]> {
   try {
     const { instance, connection } = await openFile(directory, { access_mode: 'READ_ONLY' });
-    connection.closeSync();
-    instance.closeSync();
+    try {
+      return await readPositions(connection);
+    } finally {
+      connection.closeSync();
+      instance.closeSync();
+    }
   } catch (error) {
     throw duckdbError(error);
   }

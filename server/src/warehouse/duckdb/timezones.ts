@@ -1,4 +1,12 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lchownSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { brotliDecompressSync } from 'node:zlib';
 import type { Statement } from '../contract.ts';
@@ -11,11 +19,12 @@ import { ZONEINFO } from './timezone-data.ts';
 
 const FILES_DIRECTORY = 'timezones';
 
-/**
- * Writes the timezones into the data directory; what DuckDB must find in the environment of the process before it looks at the
- * first timezone. Where they cannot be written, as on a full disk, DuckDB has its own.
- */
-export function timezoneEnvironment(dataDirectory: string): Readonly<Record<string, string>> {
+/** What DuckDB must find in the environment of the process before it looks at the first timezone, or why it has its own data. */
+export type TimezoneFiles =
+  { readonly variables: Readonly<Record<string, string>> } | { readonly fault: string };
+
+/** Writes the timezones into the data directory. Where they cannot be written, as on a full disk, DuckDB has its own. */
+export function timezoneFiles(dataDirectory: string): TimezoneFiles {
   const directory = join(dataDirectory, FILES_DIRECTORY);
   const file = join(directory, 'zoneinfo64.res');
   const zoneinfo = brotliDecompressSync(Buffer.from(ZONEINFO, 'base64'));
@@ -25,10 +34,21 @@ export function timezoneEnvironment(dataDirectory: string): Readonly<Record<stri
       writeFileSync(`${file}.new`, zoneinfo);
       renameSync(`${file}.new`, file);
     }
-    return { ICU_TIMEZONE_FILES_DIR: directory };
-  } catch {
-    return {};
+    giveToOwner(dataDirectory, [directory, file]);
+    return { variables: { ICU_TIMEZONE_FILES_DIR: directory } };
+  } catch (error) {
+    const reason = `the timezone data in ${directory} cannot be used: ${(error as Error).message}`;
+    return {
+      fault: `${reason}; DuckDB cuts days by its own, older data. Give the directory to the owner of ${dataDirectory}, or remove it`,
+    };
   }
+}
+
+/** What root makes, for example by `sudo daybook verify`, must not keep the data directory's owner off. */
+function giveToOwner(dataDirectory: string, paths: readonly string[]): void {
+  if (process.getuid?.() !== 0) return;
+  const { uid, gid } = statSync(dataDirectory);
+  for (const path of paths) lchownSync(path, uid, gid);
 }
 
 /** A text that changes when a day of the timezone begins at another moment, in any year that matters. */

@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import type { EventLines } from '../../event/lines.ts';
 import type { Position } from '../../event/position.ts';
@@ -24,10 +25,11 @@ import { clearExports, prepareExport } from './exports-directory.ts';
 import { DuckdbInsert } from './insert.ts';
 import { migrate } from './migrate.ts';
 import { DUCKDB_FILE, openFile } from './open-file.ts';
+import { readPositions } from './positions.ts';
 import { DuckdbReaders } from './readers.ts';
 import { rollupQueries, timezoneLiteral } from './rollups.ts';
 import { duckdbSupports } from './supports.ts';
-import { dayStartsSql } from './timezones.ts';
+import { dayStartsSql, timezoneFiles } from './timezones.ts';
 
 export interface DuckdbWarehouseOptions {
   readonly directory: string;
@@ -35,12 +37,18 @@ export interface DuckdbWarehouseOptions {
   readonly timezone: string;
   readonly memoryBytesMax: number;
   readonly threads: number;
+  /** How long a backup waits for statements in its way, in milliseconds. Default: 30,000. */
+  readonly checkpointMsMax?: number;
   /** Wraps the writing connection; lets tests make the N-th call fail. */
   readonly wrapConnection?: (connection: DuckDBConnection) => DuckDBConnection;
 }
 
 /** The log is written into the file when it is longer than this, so that a start never replays much. */
 const WAL_BYTES_MAX = 16 * 1_024 * 1_024;
+
+/** How long a backup tries to write the log into the file, and how often, in milliseconds. */
+const CHECKPOINT_MS_MAX = 30_000;
+const CHECKPOINT_RETRY_MS = 50;
 
 /** Values of DuckDB's hash for texts of every size; they tell whether it is still the one that the file was written with. */
 const HASH_PROBE = `
@@ -98,10 +106,18 @@ export class DuckdbWarehouse implements Warehouse {
   /** What the file was made with; where that is another now, what depends on it is made anew. */
   async #keepSettings(writer: DuckDBConnection): Promise<void> {
     const reader = await writer.runAndReadAll(HASH_PROBE);
-    await this.#keepSetting(writer, 'timezone', await this.#dayStarts(writer), () => this.#rebuild(writer));
+    if (!(await this.#cutsDaysByOlderData(writer)))
+      await this.#keepSetting(writer, 'timezone', await this.#dayStarts(writer), () => this.#rebuild(writer));
     await this.#keepSetting(writer, 'event_hash', String(reader.getRows()[0]![0]), async () => {
       await writer.run('UPDATE events SET event_hash = hash(event_id)');
     });
+  }
+
+  /** The rollups are right by newer data: they are not made anew only because those are missing today. */
+  async #cutsDaysByOlderData(writer: DuckDBConnection): Promise<boolean> {
+    if ('variables' in timezoneFiles(this.#options.directory)) return false;
+    const reader = await writer.runAndReadAll(`SELECT value FROM settings WHERE name = 'timezone'`);
+    return String(reader.getRows()[0]?.[0]).split(' ')[0] === this.#options.timezone;
   }
 
   /** The timezone and, because its rules change, when its days begin. */
@@ -135,10 +151,7 @@ export class DuckdbWarehouse implements Warehouse {
   }
 
   positions(): Promise<readonly Position[]> {
-    return this.#exclusively(async ({ writer }) => {
-      const reader = await writer.runAndReadAll('SELECT source, "end" FROM positions');
-      return reader.getRows().map(([source, end]) => ({ source: String(source), end: Number(end) }));
-    });
+    return this.#exclusively(({ writer }) => readPositions(writer));
   }
 
   insert(batch: InsertBatch): Promise<InsertResult> {
@@ -174,13 +187,30 @@ export class DuckdbWarehouse implements Warehouse {
     );
   }
 
-  backup(directory: string): Promise<void> {
-    return this.#exclusively(async ({ writer }) => {
+  /** A statement that reads may keep the log from being written into the file: tries again, and inserts go on in between. */
+  async backup(directory: string): Promise<void> {
+    const { checkpointMsMax = CHECKPOINT_MS_MAX } = this.#options;
+    const deadlineMs = performance.now() + checkpointMsMax;
+    while (!(await this.#exclusively(({ writer }) => this.#copyTo(directory, writer)))) {
+      if (performance.now() > deadlineMs) {
+        const text = `queries kept the log from being written into the file for ${checkpointMsMax} ms: try again`;
+        throw new StoreError('busy', `duckdb: ${text}`);
+      }
+      await sleep(CHECKPOINT_RETRY_MS);
+    }
+  }
+
+  /** False, with nothing copied, while a statement is in the way of the checkpoint. */
+  async #copyTo(directory: string, writer: DuckDBConnection): Promise<boolean> {
+    try {
       await writer.run('CHECKPOINT');
-      await mkdir(directory, { recursive: true });
-      const from = join(this.#options.directory, DUCKDB_FILE);
-      await copyLockedFile(from, join(directory, DUCKDB_FILE));
-    });
+    } catch (error) {
+      if (/Cannot CHECKPOINT/.test((error as Error).message)) return false;
+      throw error;
+    }
+    await mkdir(directory, { recursive: true });
+    await copyLockedFile(join(this.#options.directory, DUCKDB_FILE), join(directory, DUCKDB_FILE));
+    return true;
   }
 
   async exportTo(slice: ExportSlice, { signal }: Pick<QueryOptions, 'signal'> = {}): Promise<void> {
