@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { METHODS, request, type Server } from 'node:http';
+import { type IncomingMessage, METHODS, request, type Server } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -276,6 +276,29 @@ describe('a body that is not taken', () => {
       expect(answer.readBytes).toBeLessThan(300 * 1_024);
     },
   );
+
+  it('regression: in tiny chunks is not read to its end, and none of them is kept', async () => {
+    const server: Server = app.nest.getHttpServer();
+    const accepted = once(server, 'connection') as Promise<[Socket]>;
+    const socket = connect(Number(new URL(url).port), '127.0.0.1');
+    const [theirs] = await accepted;
+    const first = `${(65_000).toString(16)}\r\n${' '.repeat(65_000)}\r\n`;
+    const requests = once(server, 'request') as Promise<[IncomingMessage]>;
+    socket.write(
+      `POST /analytics/event HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n${first}${'1\r\n \r\n'.repeat(70_000)}`,
+    );
+    const [theirRequest] = await requests;
+    let kept = 0;
+    const watch = setInterval(() => (kept = Math.max(kept, theirRequest.readableLength)), 5);
+    let all = '';
+    socket.setEncoding('latin1').on('data', (text: string) => (all += text));
+    await new Promise((closed) => socket.on('error', () => undefined).once('close', closed));
+    clearInterval(watch);
+    expect(all).toMatch(/^HTTP\/1\.1 401 /);
+    expect(kept).toBeLessThan(1_000);
+    // Of 485,000.
+    expect(theirs.bytesRead).toBeLessThan(300 * 1_024);
+  });
 
   it('regression: without a key gets its 401 twenty times out of twenty, though the client sends on', async () => {
     const statuses: number[] = [];
