@@ -33,7 +33,7 @@ interface Waiting extends Entrant {
  *
  * Fair by address: addresses that wait get places in turn, and within an address the first comes first. One address can
  * have all places but one, and half of what may wait. Behind a proxy every client has the proxy's address: then it is
- * first come, first served, which is fair by connection, since a connection has one request under way.
+ * first come, first served.
  */
 export class LargeBodies {
   readonly #placesMax: number;
