@@ -350,6 +350,22 @@ describe('Expect: 100-continue', () => {
   });
 });
 
+it(
+  'regression: a connection has at most sixteen posts under way; beyond them it is closed',
+  { timeout: 5_000 },
+  async () => {
+    const body = '{"type":"event","event_name":"e","user_id":"u","session_id":"s","event_time":1764000000}';
+    const one = `POST /analytics/event HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${KEY}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+    const socket = connect(Number(new URL(url).port), '127.0.0.1');
+    socket.write(one.repeat(40));
+    let all = '';
+    for await (const chunk of socket.setEncoding('utf8')) all += chunk as string;
+    const statuses = [...all.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => Number(status));
+    expect(statuses).toEqual([...Array.from({ length: 16 }, () => 200), 503]);
+    expect(all.slice(all.indexOf('HTTP/1.1 503'))).toMatch(/^connection: close$/im);
+  },
+);
+
 /** One request without Node's client, which refuses some of them. */
 const odd = (method: string, target: string, headers = '', body = '') =>
   exchange(
