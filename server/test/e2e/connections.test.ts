@@ -277,6 +277,16 @@ describe('a body that is not taken', () => {
     },
   );
 
+  it.each(['event', 'events'])(
+    'regression: that can never fit is too large, however full the store is: %s',
+    async (path) => {
+      const { status, problem } = await exchange(
+        `POST /analytics/${path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${KEY}\r\ncontent-type: application/json\r\ncontent-length: ${10 ** 15}\r\n\r\n`,
+      );
+      expect([status, problem['code']]).toEqual([413, 'body-too-large']);
+    },
+  );
+
   it('regression: in tiny chunks is not read to its end, and none of them is kept', async () => {
     const server: Server = app.nest.getHttpServer();
     const accepted = once(server, 'connection') as Promise<[Socket]>;
