@@ -265,7 +265,9 @@ class BodyReader {
         this.#leave = leave;
         resolve();
       };
-      this.#cancel = this.#options.large.request({ address, enter, refuse });
+      const received = () => (this.#ended ? undefined : this.#bytes);
+      const evict = (problem: Problem) => this.#refuse(problem);
+      this.#cancel = this.#options.large.request({ address, enter, refuse, received, evict });
     });
   }
 

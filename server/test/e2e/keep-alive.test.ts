@@ -44,7 +44,8 @@ it('regression: half a request does not keep the stores open when the server clo
   const settings = { DAYBOOK_DATA_DIR: directory, DAYBOOK_SHUTDOWN_TIMEOUT_MS: '2000' };
   const app = await createApp(readConfig({ PORT: '0', DAYBOOK_LOG_LEVEL: 'silent', ...settings }));
   const port = Number(new URL(await app.listen()).port);
-  const accepted = once(app.nest.getHttpServer() as Server, 'connection');
+  const server: Server = app.nest.getHttpServer();
+  const accepted = once(server, 'connection');
   const socket = connect(port, '127.0.0.1').on('error', () => undefined);
   socket.write('POST /analytics/event HTTP/1.1\r\nhost: x\r\nx-a: ');
   await accepted;
