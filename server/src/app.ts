@@ -76,21 +76,28 @@ export async function createApp(
       try {
         await nest.listen({ port: config.port, host: config.host, backlog: BACKLOG });
       } catch (error) {
-        await closeAll(nest);
+        await closeAll(nest, config);
         throw listenError(error, config);
       }
       parts.url = await nest.getUrl();
       return parts.url;
     },
-    close: () => closeAll(nest),
+    close: () => closeAll(nest, config),
   };
 }
 
-/** A connection whose request began before the close is kept alive after its answer: close such ones as they fall idle. */
-async function closeAll(nest: NestFastifyApplication): Promise<void> {
+/**
+ * A connection whose request began before the close is kept alive after its answer: close such ones as they fall idle. Half
+ * of the time of a shutdown is for requests that are under way; the other half is for the stores, whatever clients do.
+ */
+async function closeAll(nest: NestFastifyApplication, { shutdownTimeoutMs }: Config): Promise<void> {
   const server: Server = nest.getHttpServer();
   const sweep = setInterval(() => server.closeIdleConnections(), IDLE_SWEEP_MS);
-  await nest.close().finally(() => clearInterval(sweep));
+  const end = setTimeout(() => server.closeAllConnections(), shutdownTimeoutMs / 2);
+  await nest.close().finally(() => {
+    clearInterval(sweep);
+    clearTimeout(end);
+  });
 }
 
 /** Tells the table of Fastify's routes, and measures what they answer. None of them takes a body. */

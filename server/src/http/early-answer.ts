@@ -7,6 +7,9 @@ const LINGER_MS = 1_000;
 /** A body up to this many bytes is read and thrown away meanwhile; of a longer one nothing more is read. */
 const DISCARDED_BYTES_MAX = 64 * 1_024;
 
+/** A body in more chunks than this is not read to its end either: a tiny chunk costs as much time as a large one. */
+const DISCARDED_CHUNKS_MAX = 256;
+
 /** Connections that may linger at a time; beyond it they are closed at once. */
 const LINGERING_MAX = 1_000;
 
@@ -52,22 +55,22 @@ export class EarlyAnswers {
 }
 
 function discard(request: IncomingMessage): void {
-  let discarded = 0;
+  let bytes = 0;
+  let chunks = 0;
   request.on('data', (chunk: Buffer) => {
-    discarded += chunk.length;
-    if (discarded > DISCARDED_BYTES_MAX) stopReading(request);
+    bytes += chunk.length;
+    chunks += 1;
+    if (bytes > DISCARDED_BYTES_MAX || chunks > DISCARDED_CHUNKS_MAX) stopReading(request);
   });
   request.resume();
 }
 
 /**
- * Node reads to the end a request that nobody has begun to read, so that has to begin. It takes effect a tick later, and
- * only what is paused after it stays paused.
+ * Stops the socket, not the request: what was read already still flows and is thrown away. A paused request would keep
+ * it, a Buffer for each chunk, and would resume the socket until 64 KiB are kept, which tens of thousands of tiny chunks are.
  */
 function stopReading(request: IncomingMessage): void {
-  request.read(0);
-  process.nextTick(() => {
-    request.pause();
-    request.socket.pause();
-  });
+  request._read = () => undefined;
+  request.resume();
+  request.socket.pause();
 }

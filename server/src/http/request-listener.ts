@@ -1,4 +1,5 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { type Cors, isPreflight } from './cors.ts';
 import type { EarlyAnswers } from './early-answer.ts';
 import { closing, type ProblemAnswer } from './problem-reply.ts';
@@ -100,6 +101,13 @@ const PATH_CHARS_SHOWN = 200;
 
 const CLOSE = ['connection', 'close'] as const;
 
+/**
+ * Posts of one connection that may be under way: a client may send some before it has their answers (pipelining), and
+ * what it sends beyond would be work of a size that nothing else limits.
+ */
+const POSTS_UNDER_WAY_MAX = 16;
+const postsUnderWay = new WeakMap<Socket, number>();
+
 /** One request and its answer. */
 class Exchange {
   readonly #options: RequestListenerOptions;
@@ -117,9 +125,14 @@ class Exchange {
   answer(route: string, handler: RawHandler): void {
     const { headers, httpVersion } = this.#request;
     const waits = headers.expect !== undefined && httpVersion !== '1.0';
+    const { socket } = this.#request;
+    const underWay = postsUnderWay.get(socket) ?? 0;
+    if (underWay >= POSTS_UNDER_WAY_MAX) return this.refuse(route, tooManyPosts());
+    postsUnderWay.set(socket, underWay + 1);
+    const settle = () => void postsUnderWay.set(socket, postsUnderWay.get(socket)! - 1);
     handler(this.#request, waits ? () => this.#response.writeContinue() : proceeded).then(
-      (answer) => this.#send(route, answer),
-      (error: unknown) => this.refuse(route, error),
+      (answer) => (settle(), this.#send(route, answer)),
+      (error: unknown) => (settle(), this.refuse(route, error)),
     );
   }
 
@@ -170,6 +183,11 @@ class Exchange {
 }
 
 function proceeded(): void {}
+
+function tooManyPosts(): Problem {
+  const detail = `a connection must have at most ${POSTS_UNDER_WAY_MAX} posts under way: read the answers first`;
+  return new Problem('server-busy', detail, closing);
+}
 
 function seen({ method = '', url = '' }: IncomingMessage, newId: () => string): SeenRequest {
   let id: string | undefined;

@@ -1,8 +1,9 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { PassThrough } from 'node:stream';
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { brotliCompressSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
+import { Problem } from '../http/problems.ts';
 import { type Body, readBody } from './body.ts';
 import { BodyBudget } from './body-budget.ts';
 import { LARGE_BODY_BYTES, LargeBodies } from './large-bodies.ts';
@@ -16,13 +17,14 @@ function reading(budgetBytes = 128 * MIB, placesMax = 2) {
   const work = new LargeWork();
   const send = (headers: IncomingHttpHeaders) => {
     const stream = new PassThrough({ highWaterMark: 64 * 1_024 });
-    const request = Object.assign(stream, { headers, socket: { remoteAddress: 'a' } });
+    const socket = { remoteAddress: 'a', destroyed: false };
+    const request = Object.assign(stream, { headers, socket });
     let proceeded = false;
     const proceed = () => void (proceeded = true);
     const options = { bytesMax: 10 * MIB, budget, large, work, proceed };
     const body = readBody(request as unknown as IncomingMessage, options);
     body.catch(() => undefined);
-    return { stream, body, proceeded: () => proceeded };
+    return { stream, socket, body, proceeded: () => proceeded };
   };
   return { budget, send };
 }
@@ -126,6 +128,59 @@ describe('readBody()', () => {
     first.stream.end(Buffer.alloc(MIB));
     (await first.body).release();
     expect([budget.bytes, second.proceeded()]).toEqual([0, false]);
+  });
+
+  it('regression: a body that is refused as it gets its place leaves nothing behind', async () => {
+    const { budget, send } = reading();
+    const first = send({ 'content-length': String(MIB) });
+    const second = send({ 'content-length': String(MIB) });
+    first.stream.end(Buffer.alloc(MIB));
+    const { release } = await first.body;
+    release();
+    second.stream.emit('error', new Problem('request-timeout', 'late'));
+    await expect(second.body).rejects.toMatchObject({ code: 'request-timeout' });
+    await turn();
+    expect([budget.bytes, second.proceeded()]).toEqual([0, false]);
+    const third = send({ 'content-length': String(MIB) });
+    third.stream.end(Buffer.alloc(MIB));
+    (await third.body).release();
+  });
+
+  it('regression: eight compressed bodies are taken in at a time, until they are released', async () => {
+    const { budget, send } = reading();
+    const zipped = gzipSync(Buffer.alloc(100_000, 'x'), { level: 0 });
+    const sent = Array.from({ length: 9 }, () => send({ 'content-encoding': 'gzip' }));
+    for (const { stream } of sent) stream.end(zipped);
+    const held = await Promise.all(sent.slice(0, 8).map(({ body }) => body));
+    for (let times = 0; times < 20; times += 1) expect(await settled(sent[8]!.body)).toBe(false);
+    held[0]!.release();
+    for (const { release } of [...held.slice(1), await sent[8]!.body]) release();
+    expect(budget.bytes).toBe(0);
+  });
+
+  it('regression: of bodies that grow a lot two are taken in, some wait, and others pass them', async () => {
+    const { budget, send } = reading();
+    const grows = zstdCompressSync(Buffer.alloc(400_000, ' '));
+    const post = () => {
+      const sent = send({ 'content-encoding': 'zstd' });
+      sent.stream.end(grows);
+      return sent;
+    };
+    const held = await Promise.all([post(), post()].map(({ body }) => body));
+    const waiting = Array.from({ length: 256 }, post);
+    // Each passes the eight slots first.
+    await sleep(500);
+    await expect(post().body).rejects.toMatchObject({ code: 'server-busy' });
+    expect(budget.bytes).toBeLessThan(2 * MIB);
+    const usual = send({ 'content-encoding': 'gzip' });
+    usual.stream.end(gzipSync(Buffer.alloc(100_000, 'x'), { level: 0 }));
+    (await usual.body).release();
+    for (const { socket } of waiting.slice(1)) socket.destroyed = true;
+    held[0]!.release();
+    (await waiting[0]!.body).release();
+    await expect(waiting[1]!.body).rejects.toMatchObject({ code: 'bad-request' });
+    held[1]!.release();
+    await Promise.allSettled(waiting.map(({ body }) => body));
   });
 
   it('regression: slow senders of larger bodies leave room for small ones', async () => {

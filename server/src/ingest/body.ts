@@ -4,7 +4,7 @@ import type { BodyBudget } from './body-budget.ts';
 import { absurdRatio, type Decompress, decompressedMax, decompressorOf } from './decompress.ts';
 import { LARGE_BODY_BYTES, type LargeBodies, type Leave } from './large-bodies.ts';
 import type { LargeWork } from './large-work.ts';
-import { Slots } from './slots.ts';
+import { type LeaveSlot, Slots } from './slots.ts';
 
 const ENDED_EARLY = 'the request ended before its body did';
 
@@ -14,8 +14,21 @@ const UNREAD_BYTES = 128 * 1_024;
 /** The least room for a body of more than one chunk. */
 const ROOM_BYTES_MIN = 4 * 1_024;
 
-/** Bodies that are decompressed at a time, as far as they are not large: what they become is not known before. */
-const decompressing = new Slots(8);
+/**
+ * Compressed bodies that are taken in at a time, as far as they are not large: from their decompression, since what they
+ * become is not known before, until their events are stored or refused.
+ */
+const decompressing = new Slots({ slotsMax: 8 });
+
+/** The same for those that grow a lot: few bytes on the wire become much work, which must not shut out other bodies. */
+const swelling = new Slots({ slotsMax: 2 });
+
+/** A body grows a lot that becomes this many times as large and more than `SWOLLEN_BYTES_MIN`. Most batches stay below. */
+const SWOLLEN_RATIO_MIN = 20;
+const SWOLLEN_BYTES_MIN = 64 * 1_024;
+
+/** A decompressed body up to this many bytes keeps no slot: it costs no more than one that is not compressed. */
+const SLOT_KEPT_BYTES_MIN = 16 * 1_024;
 
 /** Watches a body as it arrives, or after its decompression. Throws a Problem to refuse the rest. */
 export type ChunkWatch = (chunk: Buffer) => void;
@@ -51,27 +64,42 @@ export async function readBody(request: IncomingMessage, options: ReadBodyOption
   const { watch: _, ...unwatched } = options;
   const reader = new BodyReader(request, unwatched);
   const { bytes } = await reader.read();
-  return reader.replace((place) => decompressed({ bytes, decompress, place }, options));
+  return reader.replace((turns) => decompressed({ bytes, decompress, turns }, options));
+}
+
+/** What a body waits for before it is decompressed. The slot is kept until the body is released. */
+interface BodyTurns {
+  /** Resolves when the body has a slot, in the place of the one that it had. */
+  readonly slot: (slots: Slots) => Promise<void>;
+  readonly leaveSlot: () => void;
+  /** Resolves when the body has a place among the large ones. */
+  readonly place: () => Promise<void>;
 }
 
 interface Compressed {
   readonly bytes: Buffer;
   readonly decompress: Decompress;
-  /** Resolves when the body has a place among the large ones. */
-  readonly place: () => Promise<void>;
+  readonly turns: BodyTurns;
 }
 
-/** Most bodies are small: each is tried as such, and again as a large one in its turn where it is not. */
+/** Most bodies are small: each is tried as such, and again as one that grows a lot or a large one where it is not. */
 async function decompressed(
-  { bytes, decompress, place }: Compressed,
+  { bytes, decompress, turns }: Compressed,
   options: ReadBodyOptions,
 ): Promise<Buffer> {
   const { bytesMax, work, watch } = options;
   const most = Math.min(bytesMax, decompressedMax(bytes.length));
   const small = Math.min(most, LARGE_BODY_BYTES);
-  let whole = await decompressing.run(() => within(bytes, small, decompress));
+  const usual = Math.min(small, Math.max(SWOLLEN_BYTES_MIN, bytes.length * SWOLLEN_RATIO_MIN));
+  await turns.slot(decompressing);
+  let whole = await within(bytes, usual, decompress);
+  if (whole === undefined && small > usual) {
+    await turns.slot(swelling);
+    whole = await within(bytes, small, decompress);
+  }
+  if (whole === undefined || whole.length <= SLOT_KEPT_BYTES_MIN) turns.leaveSlot();
   if (whole === undefined && most > small) {
-    await place();
+    await turns.place();
     whole = await work.run(() => within(bytes, most, decompress));
   }
   if (whole === undefined) throw most < bytesMax ? absurdRatio() : tooLarge(bytesMax);
@@ -119,6 +147,7 @@ class BodyReader {
   #paused = false;
   #ended = false;
   #leave: Leave | undefined;
+  #leaveSlot: LeaveSlot | undefined;
   #cancel: (() => void) | undefined;
   #resolve: (body: Body) => void = () => undefined;
   #reject: (error: unknown) => void = () => undefined;
@@ -139,15 +168,26 @@ class BodyReader {
   }
 
   /** Puts other bytes in the place of the ones that were read. */
-  async replace(make: (place: () => Promise<void>) => Promise<Buffer>): Promise<Body> {
+  async replace(make: (turns: BodyTurns) => Promise<Buffer>): Promise<Body> {
     try {
-      const bytes = await make(() => this.#place());
+      const leaveSlot = () => this.#giveSlot();
+      const bytes = await make({ slot: (slots) => this.#slot(slots), leaveSlot, place: () => this.#place() });
       this.#hold(bytes.length);
       return { bytes, release: this.#release };
     } catch (error) {
       this.#release();
       throw error;
     }
+  }
+
+  async #slot(slots: Slots): Promise<void> {
+    this.#giveSlot();
+    this.#leaveSlot = await slots.enter(() => this.#request.socket.destroyed);
+  }
+
+  #giveSlot(): void {
+    this.#leaveSlot?.();
+    this.#leaveSlot = undefined;
   }
 
   #begin(): void {
@@ -202,6 +242,8 @@ class BodyReader {
       return this.#refuse(error);
     }
     const goOn = () => {
+      // It was refused in the same turn of the event loop in which it got its place.
+      if (this.#leave === undefined) return;
       try {
         this.#hold(this.#held - UNREAD_BYTES);
         this.#paused = false;
@@ -223,7 +265,9 @@ class BodyReader {
         this.#leave = leave;
         resolve();
       };
-      this.#cancel = this.#options.large.request({ address, enter, refuse });
+      const received = () => (this.#ended ? undefined : this.#bytes);
+      const evict = (problem: Problem) => this.#refuse(problem);
+      this.#cancel = this.#options.large.request({ address, enter, refuse, received, evict });
     });
   }
 
@@ -272,6 +316,7 @@ class BodyReader {
     this.#cancel = undefined;
     this.#leave?.();
     this.#leave = undefined;
+    this.#giveSlot();
     this.#hold(0);
   };
 }

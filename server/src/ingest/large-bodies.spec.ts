@@ -8,6 +8,8 @@ function bodies(options: ConstructorParameters<typeof LargeBodies>[0]) {
   const entered: string[] = [];
   const refused: string[] = [];
   const leaves = new Map<string, Leave>();
+  /** What has come of each; all of it where it is not set. */
+  const received = new Map<string, number>();
   const ask = (name: string) =>
     large.request({
       address: name.charAt(0),
@@ -16,8 +18,13 @@ function bodies(options: ConstructorParameters<typeof LargeBodies>[0]) {
         leaves.set(name, leave);
       },
       refuse: (problem: Problem) => refused.push(`${name} ${problem.code}`),
+      received: () => received.get(name),
+      evict: (problem: Problem) => {
+        refused.push(`${name} ${problem.code}`);
+        leaves.get(name)!();
+      },
     });
-  return { ask, entered, refused, leave: (name: string) => leaves.get(name)!() };
+  return { ask, entered, refused, received, leave: (name: string) => leaves.get(name)!() };
 }
 
 describe('LargeBodies', () => {
@@ -68,5 +75,31 @@ describe('LargeBodies', () => {
     expect(entered).toEqual(['a1', 'c1']);
     vi.advanceTimersByTime(60_000);
     expect(refused).toEqual(['a2 server-busy']);
+  });
+
+  it('regression: while others wait, a body that hardly comes loses its place', () => {
+    const { ask, entered, refused, received } = bodies({ placesMax: 2 });
+    for (const name of ['a1', 'b1', 'c1']) received.set(name, 1);
+    ask('a1');
+    ask('b1');
+    // Nobody waits.
+    vi.advanceTimersByTime(5_000);
+    expect(refused).toEqual([]);
+    ask('c1');
+    for (let times = 1; times <= 3; times += 1) {
+      received.set('b1', times * 100_000);
+      vi.advanceTimersByTime(1_000);
+    }
+    expect(refused).toEqual(['a1 request-timeout']);
+    expect(entered).toEqual(['a1', 'b1', 'c1']);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('keeps the place of a body that has come whole, however long it takes', () => {
+    const { ask, entered, refused } = bodies({ placesMax: 1 });
+    ask('a1');
+    ask('b1');
+    vi.advanceTimersByTime(10_000);
+    expect([entered, refused]).toEqual([['a1'], []]);
   });
 });

@@ -42,7 +42,7 @@ export function ingestWays({ ingest, keys, budget }: IngestWaysOptions): Readonl
   const event: RawHandler = async (request, proceed) => {
     keys.check('write', request.headers.authorization);
     mediaType(request, [JSON_TYPE]);
-    checkRoom(ingest, request);
+    checkRoom(ingest, request, EVENT_BYTES_MAX);
     const body = await readBody(request, { bytesMax: EVENT_BYTES_MAX, budget, large, work, proceed });
     work.small();
     return settle(
@@ -55,14 +55,14 @@ export function ingestWays({ ingest, keys, budget }: IngestWaysOptions): Readonl
   const events: RawHandler = async (request, proceed) => {
     keys.check('write', request.headers.authorization);
     const ndjson = mediaType(request, [JSON_TYPE, NDJSON_TYPE]) === NDJSON_TYPE;
-    checkRoom(ingest, request);
+    checkRoom(ingest, request, bytesMax);
     const body = await readBody(request, {
       bytesMax,
       budget,
       large,
       work,
       // A body that waited for its turn may find the journal full.
-      proceed: () => (checkRoom(ingest, request), proceed()),
+      proceed: () => (checkRoom(ingest, request, bytesMax), proceed()),
       ...(ndjson ? { watch: watchLines() } : {}),
     });
     const store = () => ingest.batch(body.bytes, ndjson);
@@ -98,12 +98,13 @@ function settle<T>(body: Body, work: () => Promise<T>, answer: (result: T) => Ra
 
 /**
  * Refuses a body that the transport would refuse, unread. What the events will take there is not known: at least half of
- * what was sent is assumed.
+ * what was sent is assumed. One that can never fit is not refused here: to try it again would be in vain.
  */
-function checkRoom(ingest: Ingest, { headers }: IncomingMessage): void {
+function checkRoom(ingest: Ingest, { headers }: IncomingMessage, bytesMax: number): void {
   const length = headers['content-length'];
   const bytes = Number(length ?? 0);
   if (length !== undefined && bytes <= ASKED_BYTES_MIN) return;
+  if (bytes > bytesMax) return;
   const problem = ingest.refusal(bytes / 2);
   if (problem !== undefined) throw problem;
 }

@@ -1,4 +1,4 @@
-import { PROBLEMS, type Problem } from '../http/problems.ts';
+import { PROBLEMS, type Problem, type ProblemCode } from '../http/problems.ts';
 import type { Config } from '../config.ts';
 import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
@@ -24,6 +24,24 @@ export interface AnsweredRequest {
 /** The routes that take events, with or without a query. */
 const INGEST = /^\/analytics\/events?(\?|$)/;
 
+/** Problems of load and of stores that are away: one of them comes with every request while that lasts. */
+const REPEATED: ReadonlySet<ProblemCode> = new Set([
+  'server-busy',
+  'storage-unavailable',
+  'outcome-unknown',
+  'warehouse-unavailable',
+  'query-timeout',
+]);
+
+/** Each of those codes is logged once in this time, in milliseconds. */
+const REPEATED_MS = 1_000;
+
+/** What came of a code since its last line. */
+interface Held {
+  suppressed: number;
+  write: (suppressed: number) => void;
+}
+
 export interface RequestWatchOptions {
   readonly metrics: Metrics;
   readonly log: Logger;
@@ -33,6 +51,8 @@ export interface RequestWatchOptions {
 /** Measures and logs requests, whichever way they were answered. Never logs what an event holds. */
 export class RequestWatch {
   readonly #options: RequestWatchOptions;
+  /** Codes that were logged within `REPEATED_MS`. */
+  readonly #held = new Map<ProblemCode, Held>();
 
   constructor(options: RequestWatchOptions) {
     this.#options = options;
@@ -46,7 +66,7 @@ export class RequestWatch {
     }
   }
 
-  /** Counts refused events and logs what is our fault, with its cause. */
+  /** Counts refused events and logs what is our fault, with its cause; what repeats itself, once a second. */
   problem(request: WatchedRequest, problem: Problem): void {
     const { metrics, log } = this.#options;
     const ingest = request.method === 'POST' && INGEST.test(request.url);
@@ -55,6 +75,34 @@ export class RequestWatch {
     const { code, cause } = problem;
     const stack = code === 'internal-error' && cause instanceof Error ? cause.stack : undefined;
     const detail = cause instanceof Error ? { cause: cause.message, stack } : {};
-    log.error({ request_id: request.id, code, ...detail }, problem.message);
+    const line = { request_id: request.id, code, ...detail };
+    if (!REPEATED.has(code)) return log.error(line, problem.message);
+    this.#repeated(code, (suppressed) => log.warn({ ...line, suppressed }, problem.message));
+  }
+
+  /** Writes the first line of a code at once; after each time the last one that came, with how many it stands for. */
+  #repeated(code: ProblemCode, write: Held['write']): void {
+    const held = this.#held.get(code);
+    if (held !== undefined) {
+      held.suppressed += 1;
+      held.write = write;
+      return;
+    }
+    this.#held.set(code, { suppressed: 0, write });
+    write(0);
+    this.#later(code);
+  }
+
+  #later(code: ProblemCode): void {
+    const later = () => {
+      const { suppressed, write } = this.#held.get(code)!;
+      this.#held.delete(code);
+      if (suppressed === 0) return;
+      this.#held.set(code, { suppressed: 0, write });
+      // The line itself is one of those that came.
+      write(suppressed - 1);
+      this.#later(code);
+    };
+    setTimeout(later, REPEATED_MS).unref();
   }
 }

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { METHODS, request, type Server } from 'node:http';
+import { type IncomingMessage, METHODS, request, type Server } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -277,6 +277,39 @@ describe('a body that is not taken', () => {
     },
   );
 
+  it.each(['event', 'events'])(
+    'regression: that can never fit is too large, however full the store is: %s',
+    async (path) => {
+      const { status, problem } = await exchange(
+        `POST /analytics/${path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${KEY}\r\ncontent-type: application/json\r\ncontent-length: ${10 ** 15}\r\n\r\n`,
+      );
+      expect([status, problem['code']]).toEqual([413, 'body-too-large']);
+    },
+  );
+
+  it('regression: in tiny chunks is not read to its end, and none of them is kept', async () => {
+    const server: Server = app.nest.getHttpServer();
+    const accepted = once(server, 'connection') as Promise<[Socket]>;
+    const socket = connect(Number(new URL(url).port), '127.0.0.1');
+    const [theirs] = await accepted;
+    const first = `${(65_000).toString(16)}\r\n${' '.repeat(65_000)}\r\n`;
+    const requests = once(server, 'request') as Promise<[IncomingMessage]>;
+    socket.write(
+      `POST /analytics/event HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n${first}${'1\r\n \r\n'.repeat(70_000)}`,
+    );
+    const [theirRequest] = await requests;
+    let kept = 0;
+    const watch = setInterval(() => (kept = Math.max(kept, theirRequest.readableLength)), 5);
+    let all = '';
+    socket.setEncoding('latin1').on('data', (text: string) => (all += text));
+    await new Promise((closed) => socket.on('error', () => undefined).once('close', closed));
+    clearInterval(watch);
+    expect(all).toMatch(/^HTTP\/1\.1 401 /);
+    expect(kept).toBeLessThan(1_000);
+    // Of 485,000.
+    expect(theirs.bytesRead).toBeLessThan(300 * 1_024);
+  });
+
   it('regression: without a key gets its 401 twenty times out of twenty, though the client sends on', async () => {
     const statuses: number[] = [];
     for (let times = 0; times < 20; times += 1) {
@@ -326,6 +359,22 @@ describe('Expect: 100-continue', () => {
     expect(headers).toMatch(/^connection: close$/im);
   });
 });
+
+it(
+  'regression: a connection has at most sixteen posts under way; beyond them it is closed',
+  { timeout: 5_000 },
+  async () => {
+    const body = '{"type":"event","event_name":"e","user_id":"u","session_id":"s","event_time":1764000000}';
+    const one = `POST /analytics/event HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${KEY}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+    const socket = connect(Number(new URL(url).port), '127.0.0.1');
+    socket.write(one.repeat(40));
+    let all = '';
+    for await (const chunk of socket.setEncoding('utf8')) all += chunk as string;
+    const statuses = [...all.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => Number(status));
+    expect(statuses).toEqual([...Array.from({ length: 16 }, () => 200), 503]);
+    expect(all.slice(all.indexOf('HTTP/1.1 503'))).toMatch(/^connection: close$/im);
+  },
+);
 
 /** One request without Node's client, which refuses some of them. */
 const odd = (method: string, target: string, headers = '', body = '') =>

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import type { Server } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -36,4 +37,25 @@ it('row 2: a connection may be idle for as long as the setting says', async () =
   const long = await idle(620_000, 2_500);
   expect(long.head).toMatch(/^keep-alive: timeout=620\r$/im);
   expect(long.closedMs).toBeUndefined();
+});
+
+it('regression: half a request does not keep the stores open when the server closes', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'daybook-'));
+  const settings = { DAYBOOK_DATA_DIR: directory, DAYBOOK_SHUTDOWN_TIMEOUT_MS: '2000' };
+  const app = await createApp(readConfig({ PORT: '0', DAYBOOK_LOG_LEVEL: 'silent', ...settings }));
+  const port = Number(new URL(await app.listen()).port);
+  const server: Server = app.nest.getHttpServer();
+  const accepted = once(server, 'connection');
+  const socket = connect(port, '127.0.0.1').on('error', () => undefined);
+  socket.write('POST /analytics/event HTTP/1.1\r\nhost: x\r\nx-a: ');
+  await accepted;
+  // The server has read it then.
+  await sleep(300);
+  const startedMs = performance.now();
+  const late = sleep(8_000, 'late', { ref: false });
+  expect(await Promise.race([app.close().then(() => 'closed'), late])).toBe('closed');
+  // A request under way has half of the time; the timeout of the shutdown ends the process.
+  expect(performance.now() - startedMs).toBeGreaterThan(900);
+  socket.destroy();
+  rmSync(directory, { recursive: true, force: true });
 });
