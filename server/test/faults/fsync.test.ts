@@ -109,7 +109,17 @@ describe.skipIf(!hasStrace)(`durability${why}`, () => {
     const log = join(directory, 'trace');
     const server = await startServer({
       directory,
-      under: ['strace', '-f', '-y', '-s', '2000', '-o', log, '-e', `trace=${CALLS},rename,renameat,renameat2`],
+      under: [
+        'strace',
+        '-f',
+        '-y',
+        '-s',
+        '2000',
+        '-o',
+        log,
+        '-e',
+        `trace=${CALLS},rename,renameat,renameat2`,
+      ],
     });
     expect((await send(`${server.url}/analytics/event`, makeEvent('first', 1))).status).toBe(200);
     const { pid } = (await control(directory, 'status')) as { pid: number };
