@@ -10,6 +10,7 @@ import { copyNewFile } from './backup-files.ts';
 import { IMPORTS_DIRECTORY } from './import-progress.ts';
 import {
   checkContents,
+  checkJoined,
   checkStores,
   MANIFEST_FILE,
   openBackup,
@@ -109,7 +110,7 @@ async function restoreInto(dataDirectory: string, source: Backup, force: boolean
   if (finishSwap(dataDirectory) !== undefined)
     process.stdout.write('finished the restore that was interrupted before\n');
   const swap = plan(dataDirectory, source, force);
-  await gather(dataDirectory, source);
+  await gather(dataDirectory, source, swap);
   beginSwap(dataDirectory, swap);
   finishSwap(dataDirectory);
   if (swap.move.length > 0)
@@ -145,7 +146,7 @@ function plan(dataDirectory: string, source: Backup, force: boolean): Swap {
 }
 
 /** Copies the backup beside the data, and checks the copy: its contents, and what the database holds. */
-async function gather(dataDirectory: string, source: Backup): Promise<void> {
+async function gather(dataDirectory: string, source: Backup, { place }: Swap): Promise<void> {
   const restoring = join(dataDirectory, RESTORING_DIRECTORY);
   rmSync(restoring, { recursive: true, force: true });
   mkdirSync(join(restoring, JOURNAL_DIRECTORY), { recursive: true, mode: 0o700 });
@@ -153,6 +154,8 @@ async function gather(dataDirectory: string, source: Backup): Promise<void> {
     for (const path of source.paths) await copyNewFile(join(source.directory, path), join(restoring, path));
     if (source.manifest !== undefined) await checkContents(restoring, source.manifest.files);
     await checkStores(restoring);
+    if (!place.includes(JOURNAL_DIRECTORY))
+      await checkJoined(join(dataDirectory, JOURNAL_DIRECTORY), restoring);
     syncDirectory(join(restoring, JOURNAL_DIRECTORY));
   } catch (error) {
     rmSync(restoring, { recursive: true, force: true });

@@ -4,7 +4,13 @@ import { checkPosition } from '../event/position.ts';
 import { VERSION } from '../http/version.ts';
 import { printable } from '../printable.ts';
 import { endOfSegments } from '../transport/journal/reader.ts';
-import { ACKED_FILE, idOfRecords, JOURNAL_DIRECTORY, readAcked } from '../transport/journal/segments.ts';
+import {
+  ACKED_FILE,
+  idOfRecords,
+  JOURNAL_DIRECTORY,
+  listSegments,
+  readAcked,
+} from '../transport/journal/segments.ts';
 import { MIGRATIONS } from '../warehouse/duckdb/migrations.ts';
 import { checkDuckdbFile, DUCKDB_FILE } from '../warehouse/duckdb/open-file.ts';
 import { describeFile, type BackupFile } from './backup-files.ts';
@@ -180,6 +186,30 @@ export async function checkContents(directory: string, files: readonly BackupFil
     if (found.sha256 !== sha256 || found.bytes !== bytes)
       throw new Error(`${join(directory, path)} is damaged: it is not what was backed up`);
   }
+}
+
+/**
+ * Checks a backup whose segments are put back into a journal that stays: the journal that comes of it may not end before what
+ * the database of the backup holds.
+ * @throws Error when it does
+ */
+export async function checkJoined(journal: string, restoring: string): Promise<void> {
+  const copy = join(restoring, JOURNAL_DIRECTORY);
+  const id = readAcked(journal)?.id ?? '';
+  const end = [journal, copy].reduce<{ segment: number; end: number }>(
+    (last, directory) => {
+      const segment = listSegments(directory).at(-1) ?? -1;
+      return segment > last.segment ? { segment, end: endOfSegments(directory, id) } : last;
+    },
+    { segment: -1, end: 0 },
+  ).end;
+  const stored = (await checkDuckdbFile(restoring)).find(({ source }) => source === id)?.end ?? 0;
+  const acked = readAcked(copy)?.position ?? 0;
+  if (stored > Math.max(acked, end))
+    throw new Error(
+      `${DUCKDB_FILE} is at position ${stored}, and the journal in the data directory ends at ${end}: it has lost events; ` +
+        'move it aside, and restore again',
+    );
 }
 
 /**

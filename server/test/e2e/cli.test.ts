@@ -627,6 +627,26 @@ describe('backup and restore', () => {
     expect(await daily()).toContain(`"total_users":${users + 1},`);
   });
 
+  it('regression: puts no warehouse back beside a journal that ends before it', async () => {
+    await daybook(['import', write('first.ndjson', ndjson(events(10)))]);
+    const copy = join(root, 'copy');
+    expect(await daybook(['backup', copy])).toMatchObject({ code: 0 });
+    rmSync(join(data, 'daybook.duckdb'));
+    const journal = join(data, 'journal');
+    // As a disk does that lost what it had synced.
+    for (const name of readdirSync(journal).filter((file) => file.endsWith('.log')))
+      writeFileSync(join(journal, name), Buffer.alloc(8 * 1_024 * 1_024));
+    const acked = readFileSync(join(journal, 'acked'), 'latin1');
+    writeFileSync(join(copy, 'journal/acked'), acked.replace(/\d{16}\n/, `${'0'.repeat(16)}\n`));
+    rmSync(join(copy, 'manifest.json'));
+    const before = contents(data);
+    const restore = () => daybook(['restore', '--without-manifest', copy]);
+    expect(await restore()).toMatchObject({ code: 1, err: expect.stringContaining('it has lost events') });
+    expect(contents(data)).toEqual(before);
+    renameSync(journal, join(data, 'journal-aside'));
+    expect(await restore()).toMatchObject({ code: 0 });
+  });
+
   it('regression: an import after a restore brings in again what the restore took away', async () => {
     await daybook(['import', write('first.ndjson', ndjson(events(10)))]);
     const copy = join(root, 'copy');
