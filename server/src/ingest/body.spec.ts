@@ -17,7 +17,13 @@ function reading(budgetBytes = 128 * MIB, placesMax = 2) {
   const work = new LargeWork();
   const send = (headers: IncomingHttpHeaders) => {
     const stream = new PassThrough({ highWaterMark: 64 * 1_024 });
-    const socket = { remoteAddress: 'a', destroyed: false };
+    const socket = {
+      remoteAddress: 'a',
+      destroyed: false,
+      paused: false,
+      pause: () => void (socket.paused = true),
+      resume: () => void (socket.paused = false),
+    };
     const request = Object.assign(stream, { headers, socket });
     let proceeded = false;
     const proceed = () => void (proceeded = true);
@@ -105,6 +111,23 @@ describe('readBody()', () => {
     expect(body.bytes.equals(bytes)).toBe(true);
     body.release();
     expect(budget.bytes).toBe(0);
+  });
+
+  it('regression: of a body in chunks that waits the socket stops, and goes on after the wait or a refusal', async () => {
+    const { budget, send } = reading();
+    const first = send({ 'content-length': String(MIB) });
+    const [second, third] = [send({}), send({})];
+    for (const { stream } of [second, third]) stream.write(Buffer.alloc(LARGE_BODY_BYTES + 1));
+    await sleep(20);
+    expect([second.socket.paused, third.socket.paused]).toEqual([true, true]);
+    third.stream.emit('error', new Problem('request-timeout', 'late'));
+    await expect(third.body).rejects.toMatchObject({ code: 'request-timeout' });
+    expect(third.socket.paused).toBe(false);
+    first.stream.end(Buffer.alloc(MIB));
+    (await first.body).release();
+    second.stream.end();
+    (await second.body).release();
+    expect([second.socket.paused, budget.bytes]).toEqual([false, 0]);
   });
 
   it('regression: a body whose last chunk makes it large is whole', async () => {

@@ -234,8 +234,7 @@ class BodyReader {
 
   /** Reads nothing until the body has a place; then `first`, and on with the rest. */
   #awaitPlace(first: () => void): void {
-    this.#request.pause();
-    this.#paused = true;
+    this.#pause();
     try {
       this.#hold(this.#held + UNREAD_BYTES);
     } catch (error) {
@@ -246,15 +245,38 @@ class BodyReader {
       if (this.#leave === undefined) return;
       try {
         this.#hold(this.#held - UNREAD_BYTES);
-        this.#paused = false;
+        this.#resume();
         first();
         if (this.#ended) this.#finish();
-        else this.#request.resume();
       } catch (error) {
         this.#refuse(error);
       }
     };
     this.#place().then(goOn, (error: unknown) => this.#refuse(error));
+  }
+
+  /**
+   * A paused request goes on reading up to its mark in bytes. Of a body in chunks that can be 65,000 Buffers of one byte
+   * each, so its socket stops too. Of one with a length it may read on, and notices when the client goes.
+   */
+  #pause(): void {
+    const request = this.#request;
+    this.#paused = true;
+    request.pause();
+    if (declaredBytes(request) > 0) return;
+    request._read = () => undefined;
+    request.socket.pause();
+  }
+
+  #resume(): void {
+    if (!this.#paused) return;
+    const request = this.#request;
+    this.#paused = false;
+    if (Object.hasOwn(request, '_read')) {
+      Reflect.deleteProperty(request, '_read');
+      request.socket.resume();
+    }
+    request.resume();
   }
 
   #place(): Promise<void> {
@@ -302,6 +324,7 @@ class BodyReader {
   #refuse(error: unknown): void {
     this.#detach();
     this.#buffer = undefined;
+    this.#resume();
     this.#release();
     this.#reject(error);
   }
