@@ -62,7 +62,7 @@ export async function dailyReport(
   });
   const format = query.date_format ?? 'mdy';
   return {
-    total_users: Number(rows[0]?.['total_users'] ?? 0),
+    total_users: totalUsers(rows),
     daily_stats: withEmptyDays(days, query, rows[0]?.['today']).map((day) => ({
       date: formatDay(day.day, format),
       average_session_duration: averageSeconds(day.durationUs, day.sessions),
@@ -70,6 +70,13 @@ export async function dailyReport(
       new_user_count: day.new,
     })),
   };
+}
+
+/** Each user is new on one day, in the range or not. */
+function totalUsers(rows: readonly Row[]): number {
+  const total = rows[0]?.['total_users'];
+  if (total !== undefined) return Number(total);
+  return rows.reduce((sum, row) => sum + Number(row['new_users'] ?? 0), 0);
 }
 
 interface DailySelect extends DailyQuery {
@@ -108,21 +115,25 @@ function rangeParams({ from, to }: DailyQuery): Record<string, string> {
   return { ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) };
 }
 
-/** The reporting timezone: one row a day is read, whatever is stored. */
+const SUMS = ['active_users', 'new_users', 'sessions', 'session_duration_us']
+  .map((column) => `CAST(sum(${column}) AS INT64) AS ${column}`)
+  .join(', ');
+
+/**
+ * The reporting timezone: one row a day is read, whatever is stored, and each once. Days outside the range become one row without
+ * a day, because all days together make the total.
+ */
 function fromRollups(dialect: Dialect, select: DailySelect): Statement {
-  const project = dialect.param('project');
-  const daily = dialect.table('daily');
+  const chosen = `CASE WHEN true${inRange(dialect, 'day', select)} THEN day END`;
+  const days = `SELECT ${chosen} AS day, ${SUMS} FROM ${dialect.table('daily')}
+WHERE project = ${dialect.param('project')} GROUP BY 1`;
   return {
     report: 'daily',
     weight: 'rollup',
-    sql: `
-WITH totals AS (SELECT CAST(coalesce(sum(new_users), 0) AS INT64) AS total_users FROM ${daily} WHERE project = ${project}),
-days AS (
-  SELECT day, active_users, new_users, sessions, session_duration_us FROM ${daily}
-  WHERE project = ${project}${inRange(dialect, 'day', select)}
-)
-SELECT total_users, day, active_users, new_users, sessions, session_duration_us${todayColumn(dialect, select)}
-FROM totals LEFT JOIN days ON true ORDER BY day DESC`,
+    sql: endsToday(select)
+      ? // The row on the left says what day it is also where nothing is stored.
+        `SELECT days.*${todayColumn(dialect, select)} FROM (SELECT 1 AS one) AS one LEFT JOIN (\n${days}\n) AS days ON true ORDER BY day DESC`
+      : `${days} ORDER BY 1 DESC`,
     params: { project: select.project, ...rangeParams(select), ...todayParams(select) },
   };
 }

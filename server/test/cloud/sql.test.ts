@@ -118,6 +118,12 @@ describeWith(['googlesql'], 'GoogleSQL', () => {
           const report = await evaluateReport(engine, tables, timezone, oneDay);
           expect(report.daily_stats).toEqual([stats]);
         }
+        const { total_users, daily_stats } = referenceReport(sent, timezone);
+        for (const stats of daily_stats) {
+          const oneDay = { from: stats.date, to: stats.date };
+          const report = await evaluateReport(engine, tables, timezone, oneDay);
+          expect(report).toEqual({ total_users, daily_stats: [stats] });
+        }
       }),
       { numRuns: 100 },
     );
