@@ -18,7 +18,8 @@ import type {
   Statement,
   Warehouse,
 } from '../warehouse/contract.ts';
-import { environmentOf, makeWarehouse, type WarehouseOptions } from '../warehouse/open.ts';
+import type { TableToWatch } from '../warehouse/bigquery/table-fields.ts';
+import { environmentOf, makeTableFields, makeWarehouse, type WarehouseOptions } from '../warehouse/open.ts';
 import { QueryCache, type Answer } from '../warehouse/query-cache.ts';
 import { QueryTurns } from '../warehouse/query-turns.ts';
 import { Forwarder } from './forwarder.ts';
@@ -32,7 +33,9 @@ export interface EngineOptions {
   /** The journal that the loader reads; absent where the transport delivers into the warehouse by itself. */
   readonly journal?: JournalSourceOptions;
   /** Where the journal's events go on to, instead of being inserted here (store and forward). */
-  readonly forwardTo?: PubsubPublisherOptions;
+  readonly forwardTo?: Omit<PubsubPublisherOptions, 'fields'>;
+  /** The table that they end up in: fields that it has no column for are left out. Default: every field is sent. */
+  readonly forwardTable?: TableToWatch;
   readonly eventsMax: number;
   readonly intervalMs: number;
 }
@@ -126,8 +129,10 @@ export class Engine {
   }
 
   async #openForwarder(): Promise<Forwarder | undefined> {
-    if (this.#options.forwardTo === undefined || this.#source === undefined) return undefined;
-    const forwarder = new Forwarder(await makePubsubPublisher(this.#options.forwardTo));
+    const { forwardTo, forwardTable } = this.#options;
+    if (forwardTo === undefined || this.#source === undefined) return undefined;
+    const fields = forwardTable === undefined ? {} : { fields: await makeTableFields(forwardTable) };
+    const forwarder = new Forwarder(await makePubsubPublisher({ ...forwardTo, ...fields }));
     await forwarder.open();
     await this.#source.open([]);
     return forwarder;

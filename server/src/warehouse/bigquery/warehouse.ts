@@ -126,7 +126,7 @@ export class BigqueryWarehouse implements Warehouse {
         [
           missing.length === 0
             ? ''
-            : `the columns ${names(missing)} are missing: events are sent without them, and out of a journal they become dead letters; `,
+            : `the columns ${names(missing)} are missing: events are sent without them; `,
           relaxed.length === 0
             ? ''
             : `the columns ${names(relaxed)} are REQUIRED: events without them become dead letters; `,
