@@ -72,7 +72,7 @@ export const ENVIRONMENT = z.object({
     .describe('Least severe log line that is written.'),
   DAYBOOK_LOG_FORMAT: oneOf(['plain', 'google'])
     .default('plain')
-    .describe('`google` names severity, message and request in log lines as Cloud Logging does.'),
+    .describe('`google` names severity, message, request and trace in log lines as Cloud Logging does.'),
   DAYBOOK_LOG_REQUESTS: oneOf(['all', 'errors', 'none'])
     .default('errors')
     .describe('Which requests get a log line: all, those answered with 4xx or 5xx, or none.'),

@@ -1,4 +1,4 @@
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { type Cors, isPreflight } from './cors.ts';
 import type { EarlyAnswers } from './early-answer.ts';
 import { closing, type ProblemAnswer } from './problem-reply.ts';
@@ -27,6 +27,8 @@ export interface SeenRequest {
   readonly url: string;
   /** Its id, made when it is first asked for. */
   readonly id: () => string;
+  /** Absent where they could not be read. */
+  readonly headers?: IncomingHttpHeaders;
 }
 
 export interface RequestListenerOptions {
@@ -171,9 +173,9 @@ class Exchange {
 
 function proceeded(): void {}
 
-function seen({ method = '', url = '' }: IncomingMessage, newId: () => string): SeenRequest {
+function seen({ method = '', url = '', headers }: IncomingMessage, newId: () => string): SeenRequest {
   let id: string | undefined;
-  return { method, url, id: () => (id ??= newId()) };
+  return { method, url, headers, id: () => (id ??= newId()) };
 }
 
 /** Whether the request says that a body follows its headers. */
