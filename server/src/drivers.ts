@@ -80,7 +80,9 @@ export function transportOptions(
 
 /** The SQL that reports are written in. */
 export function dialectOf(config: Config): Dialect {
-  return config.warehouse === 'duckdb' ? duckdbDialect : bigqueryDialect(config.google.place);
+  return config.warehouse === 'duckdb'
+    ? duckdbDialect
+    : bigqueryDialect(config.google.place, config.timezone);
 }
 
 /** What the warehouse can do, told without opening it. */

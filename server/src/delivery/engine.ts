@@ -57,6 +57,9 @@ export interface EngineStats {
   readonly failures: number;
 }
 
+/** Asks the warehouse; `billed` is told the bytes, where they are billed. */
+type Ask = (warehouse: Warehouse, billed?: QueryOptions['billed']) => Promise<readonly Row[]>;
+
 /** How a question is asked. */
 export interface AskOptions extends QueryOptions {
   /** Who asks, by any name: statements that read rows take turns by it. Default: one for all who give none. */
@@ -246,33 +249,43 @@ export class Engine {
    */
   async query(statement: Statement, options: AskOptions): Promise<Answer> {
     const { timeoutMs, signal, asker = '' } = options;
+    let ran = false;
     const run = (gone: AbortSignal) => {
+      ran = true;
       const ends = AbortSignal.any([gone, AbortSignal.timeout(timeoutMs)]);
       const turn = { weight: statement.weight ?? 'rows', asker, signal: ends };
-      const ask = (warehouse: Warehouse) => warehouse.query(statement, { timeoutMs, signal: ends });
+      const ask: Ask = (warehouse, billed) =>
+        warehouse.query(statement, { timeoutMs, signal: ends, ...(billed === undefined ? {} : { billed }) });
       return this.#turns.run(turn, () => this.#answer(ask, gone));
     };
     const reachesUs = this.#asOfUs();
-    const answer = await this.#cache.get(statement, run, signal);
+    const found = await this.#cache.get(statement, run, signal);
+    const answer = ran || found.bytesBilled === undefined ? found : { ...found, bytesBilled: 0 };
     // A kept answer reaches as far as the warehouse did when it was asked for: the next insert would have dropped it.
     const asOfUs = Math.max(answer.asOfUs ?? Number.NaN, reachesUs ?? Number.NaN);
     return Number.isNaN(asOfUs) ? answer : { ...answer, asOfUs };
   }
 
   /** How far the rows go is looked up before they are read, so that they hold at least that. */
-  async #answer(ask: (warehouse: Warehouse) => Promise<readonly Row[]>, gone: AbortSignal): Promise<Answer> {
+  async #answer(ask: Ask, gone: AbortSignal): Promise<Answer> {
     const warehouse = this.#use();
+    if (!warehouse.supports.insert) return this.#watchAnswer(ask, gone);
     const asOfUs = this.#asOfUs();
-    const rows = await (warehouse.supports.insert ? ask(warehouse) : this.#watchAnswer(ask(warehouse), gone));
+    const rows = await ask(warehouse);
     return asOfUs === undefined ? { rows } : { rows, asOfUs };
   }
 
   /** Where nothing is inserted, only its answers tell how a warehouse is; one that nobody waited for tells nothing. */
-  async #watchAnswer<T>(answer: Promise<T>, gone: AbortSignal): Promise<T> {
+  async #watchAnswer(ask: Ask, gone: AbortSignal): Promise<Answer> {
+    const nowUs = Date.now() * 1_000;
+    let bytesBilled: number | undefined;
     try {
-      await answer;
+      const rows = await ask(this.#use(), (bytes) => (bytesBilled = bytes));
       this.#state = 'open';
       this.#reason = undefined;
+      const said = rows[0]?.['as_of_us'];
+      const asOfUs = typeof said === 'number' ? said : nowUs;
+      return { rows, asOfUs, ...(bytesBilled === undefined ? {} : { bytesBilled }) };
     } catch (error) {
       if (gone.aborted) throw error;
       if (error instanceof StoreError && ['unavailable', 'timeout'].includes(error.code)) {
@@ -281,7 +294,6 @@ export class Engine {
       this.#reason = error instanceof Error ? error.message : String(error);
       throw error;
     }
-    return answer;
   }
 
   /** Takes a turn among the statements that read rows, as an export does. */

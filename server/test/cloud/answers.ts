@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { apiSchema, DEAD_LETTER_COLUMNS, EVENT_COLUMNS } from '../../src/warehouse/bigquery/columns.ts';
+import { DAILY_TABLE_COLUMNS } from '../../src/warehouse/bigquery/daily-table.ts';
 import { viewVersions } from '../../src/warehouse/bigquery/views.ts';
 
 /*
@@ -49,6 +50,7 @@ export function madeTables(): AnsweredProject['tables'] {
   const views = [...viewVersions('UTC').keys()].map((name) => SUFFIXES[name] ?? `_${name}`);
   return new Map<string, Record<string, unknown>>([
     ['events', { schema: { fields: apiSchema(EVENT_COLUMNS) } }],
+    ['events_daily_table', { schema: { fields: apiSchema(DAILY_TABLE_COLUMNS) } }],
     ['events_dead_letters_raw', { schema: { fields: apiSchema(DEAD_LETTER_COLUMNS) } }],
     ...['_version', ...views].map((suffix) => [`events${suffix}`, {}] as const),
   ]);
