@@ -7,6 +7,9 @@ import { tableId } from '../warehouse/bigquery/names.ts';
 /** US dollars for a TiB read, on demand. https://cloud.google.com/bigquery/pricing#on_demand_pricing */
 const DOLLARS_A_TIB = 6.25;
 
+/** Least that a query is billed, a table; the three views are as many. */
+const VIEWS_BYTES_MIN = 3 * 10 * 1_024 * 1_024;
+
 export interface DailyFinding {
   readonly good: boolean;
   readonly text: string;
@@ -27,7 +30,7 @@ export async function dailyFinding(
   const help =
     '"daybook gcp provision" makes table and scheduled query; their runs are listed under Scheduled queries';
   if (asOfUs === undefined) {
-    const bytes = await viewsBytes(client, asked);
+    const bytes = Math.max(await viewsBytes(client, asked), VIEWS_BYTES_MIN);
     const dollars = ((bytes / 2 ** 40) * DOLLARS_A_TIB).toFixed(5);
     const text =
       `${table} is not there, or was never made for this version and timezone: each report reads the views, ` +

@@ -211,8 +211,8 @@ const REPORTS = {
       description:
         'Without parameters: every day that has an event, newest first, dates as MM/DD/YYYY. With `from` or ' +
         '`to`, the days of the range that have no event are listed with zeros. An acknowledged event is in the ' +
-        'answer within a second, as long as fewer come in than can be loaded; `Daybook-As-Of` says how far the answer ' +
-        'reaches. The answer has an ETag; with If-None-Match, unchanged numbers are a 304.',
+        'answer within a second, as long as fewer come in than can be loaded; on BigQuery within the minutes from one run of its ' +
+        'scheduled query to the next, or with `fresh=true` within seconds. `Daybook-As-Of` says how far the answer reaches. The answer has an ETag; with If-None-Match, unchanged numbers are a 304.',
       operationId: 'dailyReport',
       tags: ['Reports'],
       security: [{}, { readKey: [] }],

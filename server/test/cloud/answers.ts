@@ -11,6 +11,9 @@ import { viewVersions } from '../../src/warehouse/bigquery/views.ts';
  * https://cloud.google.com/bigquery/docs/error-messages
  */
 
+/** What each job is billed, in bytes: the least there is. */
+export const BYTES_BILLED = '10485760';
+
 /** A project as this server answers for it; tests change it while it answers. */
 export interface AnsweredProject {
   readonly projectId: string;
@@ -98,6 +101,8 @@ export async function startAnswers(): Promise<Answers> {
 
 function route(project: AnsweredProject, { method, path, headers, body }: Heard): Answer {
   if (path.endsWith('/jobs')) return insertJob(project, body);
+  if (/\/jobs\/[^/]+$/.test(path))
+    return [200, { statistics: { query: { totalBytesBilled: BYTES_BILLED } } }];
   if (/\/queries\//.test(path)) return [200, versionRows()];
   const [, dataset, table, action] =
     /\/datasets\/([^/]+)(?:\/tables\/([^/:]+))?(?::(\w+))?$/.exec(path) ?? [];
