@@ -5,6 +5,9 @@ locals {
   subscription_of_dead_letters = "resource.type = \"pubsub_subscription\" AND resource.labels.subscription_id = \"${google_pubsub_subscription.dead_letters.name}\""
   topic_of_events              = "resource.type = \"pubsub_topic\" AND resource.labels.topic_id = \"${google_pubsub_topic.events.name}\""
 
+  # The last part of its name is the id; no series has the empty one, where none is made.
+  scheduled_query = "resource.type = \"bigquery_dts_config\" AND resource.labels.config_id = \"${try(element(reverse(split("/", google_bigquery_data_transfer_config.daily[0].name)), 0), "")}\""
+
   # https://cloud.google.com/monitoring/api/metrics_gcp
   all_alerts = {
     dead-letters = {
@@ -47,6 +50,14 @@ locals {
       threshold = 1000000 # microseconds
       duration  = "600s"
     }
+    scheduled-query-fails = {
+      title     = "the table of days is not made"
+      help      = "A run of the scheduled query failed: reports stay as of the last one. Its history under Scheduled queries names the error."
+      filter    = "${local.scheduled_query} AND metric.type = \"bigquerydatatransfer.googleapis.com/transfer_config/completed_runs\" AND metric.labels.completion_state != \"SUCCEEDED\""
+      aligner   = "ALIGN_DELTA"
+      threshold = 0
+      duration  = "0s"
+    }
     server-errors = {
       title     = "answers with 5xx"
       help      = "The load balancer answers with 5xx. 503 with Retry-After: Pub/Sub or BigQuery is away. 502: pods go away under requests."
@@ -57,7 +68,7 @@ locals {
     }
   }
 
-  alerts = { for name, alert in local.all_alerts : name => alert if length(var.notification_channels) > 0 }
+  alerts = { for name, alert in local.all_alerts : name => alert if length(var.notification_channels) > 0 && (name != "scheduled-query-fails" || var.daily_minutes != null) }
 }
 
 resource "google_monitoring_alert_policy" "this" {

@@ -116,3 +116,46 @@ resource "google_bigquery_table" "version" {
 
   depends_on = [google_bigquery_table.views_of_views]
 }
+
+# The table of days that reports read. Made from the events at any time, so not protected.
+resource "google_bigquery_table" "daily_table" {
+  project             = var.project_id
+  dataset_id          = google_bigquery_dataset.this.dataset_id
+  table_id            = "${var.table_id}_daily_table"
+  description         = "The numbers of each day as of a moment; a scheduled query rewrites it whole."
+  schema              = file("${local.generated}/daily_table.schema.json")
+  deletion_protection = false
+  labels              = local.labels
+}
+
+# No destination dataset: the statement, a MERGE, says itself what is written. The location is that of the dataset.
+resource "google_bigquery_data_transfer_config" "daily" {
+  count = var.daily_minutes == null ? 0 : 1
+
+  project              = var.project_id
+  location             = var.location
+  display_name         = "daybook: ${var.dataset_id}.${var.table_id}_daily_table"
+  data_source_id       = "scheduled_query"
+  schedule             = "every ${var.daily_minutes} minutes"
+  service_account_name = google_service_account.daily.email
+
+  params = {
+    query = trimspace(templatefile("${local.generated}/daily_table.sql", local.sql))
+  }
+
+  depends_on = [
+    google_bigquery_table.views_of_views,
+    google_bigquery_table.daily_table,
+    time_sleep.daily_rights_hold,
+  ]
+}
+
+resource "time_sleep" "daily_rights_hold" {
+  create_duration = "120s"
+
+  depends_on = [
+    google_bigquery_dataset_iam_member.daily_reads,
+    google_bigquery_table_iam_member.daily_writes,
+    google_project_iam_member.daily_runs_queries,
+  ]
+}

@@ -83,3 +83,34 @@ resource "google_bigquery_dataset_iam_member" "api_reads" {
   # Datasets name principals of a federation in a way of their own.
   member = startswith(each.value, "principal") ? "iamMember:${each.value}" : each.value
 }
+
+# The scheduled query: reads the dataset and writes one table of it. Nobody logs in as it; the transfer service's own agent, which every
+# project has with the API, runs queries as accounts of the same project.
+resource "google_service_account" "daily" {
+  project      = var.project_id
+  account_id   = "daybook-daily"
+  display_name = "Daybook: writes the table of days"
+
+  depends_on = [google_project_service.this]
+}
+
+resource "google_project_iam_member" "daily_runs_queries" {
+  project = var.project_id
+  role    = "roles/bigquery.jobUser"
+  member  = google_service_account.daily.member
+}
+
+resource "google_bigquery_dataset_iam_member" "daily_reads" {
+  project    = var.project_id
+  dataset_id = google_bigquery_dataset.this.dataset_id
+  role       = "roles/bigquery.dataViewer"
+  member     = google_service_account.daily.member
+}
+
+resource "google_bigquery_table_iam_member" "daily_writes" {
+  project    = var.project_id
+  dataset_id = google_bigquery_dataset.this.dataset_id
+  table_id   = google_bigquery_table.daily_table.table_id
+  role       = "roles/bigquery.dataEditor"
+  member     = google_service_account.daily.member
+}

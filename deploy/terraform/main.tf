@@ -48,7 +48,7 @@ data "google_project" "cluster" {
 }
 
 resource "google_project_service" "this" {
-  for_each = var.enable_apis ? toset(["cloudresourcemanager.googleapis.com", "pubsub.googleapis.com", "bigquery.googleapis.com", "iam.googleapis.com", "monitoring.googleapis.com"]) : toset([])
+  for_each = var.enable_apis ? toset(["cloudresourcemanager.googleapis.com", "pubsub.googleapis.com", "bigquery.googleapis.com", "bigquerydatatransfer.googleapis.com", "iam.googleapis.com", "monitoring.googleapis.com"]) : toset([])
 
   project            = var.project_id
   service            = each.value

@@ -95,6 +95,17 @@ variable "kubernetes_service_account" {
   default = null
 }
 
+variable "daily_minutes" {
+  description = "How often the scheduled query makes the table of days anew, in minutes, as in DAYBOOK_BIGQUERY_DAILY_MINUTES. null: never, and each report reads the views."
+  type        = number
+  default     = 15
+
+  validation {
+    condition     = var.daily_minutes == null || try(var.daily_minutes >= 5 && var.daily_minutes <= 1440 && floor(var.daily_minutes) == var.daily_minutes, false)
+    error_message = "daily_minutes must be a whole number from 5 to 1440, or null."
+  }
+}
+
 variable "max_delivery_attempts" {
   description = "Attempts to write a message into BigQuery before it becomes a dead letter."
   type        = number

@@ -107,9 +107,9 @@ function measure(fastify: FastifyInstance, routes: RouteTable, watch: RequestWat
     for (const one of [method].flat()) routes.add(one, url);
   });
   fastify.addHook('onResponse', (request, reply, done) => {
-    const { method, id } = request;
+    const { method, id, headers } = request;
     const route = request.routeOptions.url ?? 'none';
-    watch.answered({ method, route, status: reply.statusCode, ms: reply.elapsedTime, id: () => id });
+    watch.answered({ method, route, status: reply.statusCode, ms: reply.elapsedTime, id: () => id, headers });
     done();
   });
 }
@@ -125,12 +125,13 @@ function listenerOptions(parts: Parts, watch: RequestWatch, routes: RouteTable):
     early: new EarlyAnswers(),
     newId: requestIds(),
     draining: () => parts.health.draining,
-    refuse: ({ method, url, id }, error) => {
+    refuse: ({ method, url, id, headers }, error) => {
       const problem = toProblem(error);
-      watch.problem({ method, url, id: id() }, problem);
+      watch.problem({ method, url, id: id(), headers }, problem);
       return problemAnswer(problem, id(), url);
     },
-    answered: ({ method, id }, route, { status, ms }) => watch.answered({ method, route, status, ms, id }),
+    answered: ({ method, id, headers }, route, { status, ms }) =>
+      watch.answered({ method, route, status, ms, id, headers }),
   };
 }
 

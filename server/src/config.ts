@@ -72,7 +72,7 @@ export const ENVIRONMENT = z.object({
     .describe('Least severe log line that is written.'),
   DAYBOOK_LOG_FORMAT: oneOf(['plain', 'google'])
     .default('plain')
-    .describe('`google` names severity, message and request in log lines as Cloud Logging does.'),
+    .describe('`google` names severity, message, request and trace in log lines as Cloud Logging does.'),
   DAYBOOK_LOG_REQUESTS: oneOf(['all', 'errors', 'none'])
     .default('errors')
     .describe('Which requests get a log line: all, those answered with 4xx or 5xx, or none.'),
@@ -175,6 +175,12 @@ export const ENVIRONMENT = z.object({
     .default(60_000)
     .describe(
       'For how long a report from BigQuery may be shown again before it is asked anew, in milliseconds.',
+    ),
+  DAYBOOK_BIGQUERY_DAILY_MINUTES: int(5, 1_440)
+    .default(15)
+    .describe(
+      'How often the scheduled query makes the table of days anew that reports from BigQuery read, in minutes; `gcp provision` sets ' +
+        'it. The server and `doctor` say when four runs are missing.',
     ),
   DAYBOOK_PUBSUB_TIMEOUT_MS: int(100, 600_000)
     .default(5_000)
@@ -341,6 +347,8 @@ function toGoogle(env: Environment) {
     bigqueryEmulator: env.BIGQUERY_EMULATOR_HOST !== undefined,
     bytesBilledMax: env.DAYBOOK_BIGQUERY_BYTES_BILLED_MAX,
     stalenessMs: env.DAYBOOK_BIGQUERY_STALENESS_MS,
+    /** From one run of the scheduled query to the next. */
+    dailyMinutes: env.DAYBOOK_BIGQUERY_DAILY_MINUTES,
     publishTimeoutMs: env.DAYBOOK_PUBSUB_TIMEOUT_MS,
     eventsInFlightMax: env.DAYBOOK_PUBSUB_EVENTS_IN_FLIGHT_MAX,
     bytesInFlightMax: env.DAYBOOK_PUBSUB_BYTES_IN_FLIGHT_MAX,

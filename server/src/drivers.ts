@@ -5,10 +5,9 @@ import type { JournalHead } from './transport/journal/head.ts';
 import type { JournalPublisherOptions } from './transport/journal/publisher.ts';
 import type { TransportOptions } from './transport/open.ts';
 import type { PubsubPublisherOptions } from './transport/pubsub/publisher.ts';
-import { makeBigqueryClient } from './warehouse/bigquery/client.ts';
 import { bigqueryDialect } from './warehouse/bigquery/dialect.ts';
 import { bigquerySupports } from './warehouse/bigquery/supports.ts';
-import { TableFields } from './warehouse/bigquery/table-fields.ts';
+import { tableFieldsOf, type TableToWatch } from './warehouse/bigquery/table-fields.ts';
 import type { BigqueryWarehouseOptions } from './warehouse/bigquery/warehouse.ts';
 import type { WarehouseSupports } from './warehouse/contract.ts';
 import type { Dialect } from './warehouse/dialect.ts';
@@ -28,7 +27,9 @@ export function engineOptions(config: Config, head?: JournalHead): EngineOptions
     return { warehouse, journal, eventsMax: config.loaderEventsMax, intervalMs };
   }
   const warehouse = { driver: 'bigquery', ...bigqueryOptions(config) } as const;
-  const forward = config.journal ? { journal, forwardTo: pubsubOptions(config) } : {};
+  const forward = config.journal
+    ? { journal, forwardTo: pubsubOptions(config), forwardTable: tableToWatch(config) }
+    : {};
   return { warehouse, ...forward, eventsMax: FORWARD_EVENTS_MAX, intervalMs };
 }
 
@@ -52,9 +53,9 @@ export function pubsubOptions({ google, journalWaitingMax }: Config): PubsubPubl
 }
 
 /** Events on their way to a table that lacks a column leave its field out. */
-function tableFields({ google }: Config): TableFields {
+function tableToWatch({ google }: Config): TableToWatch {
   const { projectId, place, location, bigqueryEmulator: emulator } = google;
-  return new TableFields({ place, makeClient: () => makeBigqueryClient({ projectId, location, emulator }) });
+  return { projectId, place, location, emulator };
 }
 
 /** Where events go first. */
@@ -62,7 +63,8 @@ export function transportOptions(
   config: Config,
   journal: Pick<JournalPublisherOptions, 'head' | 'onIncomplete' | 'directoryLoss' | 'onLoss'>,
 ): TransportOptions {
-  if (!config.journal) return { driver: 'pubsub', ...pubsubOptions(config), fields: tableFields(config) };
+  if (!config.journal)
+    return { driver: 'pubsub', ...pubsubOptions(config), fields: tableFieldsOf(tableToWatch(config)) };
   return {
     driver: 'journal',
     directory: config.dataDirectory,
@@ -78,7 +80,9 @@ export function transportOptions(
 
 /** The SQL that reports are written in. */
 export function dialectOf(config: Config): Dialect {
-  return config.warehouse === 'duckdb' ? duckdbDialect : bigqueryDialect(config.google.place);
+  return config.warehouse === 'duckdb'
+    ? duckdbDialect
+    : bigqueryDialect(config.google.place, config.timezone);
 }
 
 /** What the warehouse can do, told without opening it. */

@@ -22,6 +22,8 @@ export interface ProvisionStep {
   readonly what: string;
   /** The statement that does it, where it is one. */
   readonly sql?: string;
+  /** Provisioning goes on where it cannot be made; says what that means. */
+  readonly optional?: string;
   apply(): Promise<unknown>;
 }
 
@@ -33,6 +35,8 @@ export interface Members {
   readonly pubsubAgent: string;
   /** The server; absent: its rights are given elsewhere. */
   readonly server?: string;
+  /** The account that the scheduled query runs as; absent: none is made. */
+  readonly scheduler?: string;
 }
 
 /** https://cloud.google.com/iam/docs/reference/rest/v1/Policy */

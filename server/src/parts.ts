@@ -14,6 +14,7 @@ import { VERSION } from './http/version.ts';
 import { BodyBudget } from './ingest/body-budget.ts';
 import { Encoder } from './ingest/encoder.ts';
 import { Ingest } from './ingest/ingest.ts';
+import { LateDaily } from './reports/late-daily.ts';
 import type { Reports } from './reports/source.ts';
 import { Health } from './telemetry/health.ts';
 import type { Logger } from './telemetry/log.ts';
@@ -90,7 +91,7 @@ export async function openParts(config: Config, log: Logger): Promise<Parts> {
         new EventIds((bytes) => randomFillSync(bytes)),
       ),
     }),
-    reports: reportsOf(config, engine, metrics),
+    reports: reportsOf(config, { engine, metrics, log }),
     url: '',
     close: async () => {
       await publisher.close();
@@ -178,7 +179,16 @@ async function openStores({ config, log }: Parts, { directory, publisher, engine
   }
 }
 
-function reportsOf(config: Config, engine: EngineThread, metrics: Metrics): Reports {
+interface ReportParts {
+  readonly engine: EngineThread;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}
+
+const LATE = 'reports are old: the scheduled query does not run or fails; "daybook doctor" says more';
+
+function reportsOf(config: Config, { engine, metrics, log }: ReportParts): Reports {
+  const late = new LateDaily(config.google, (minutes) => log.warn({ minutes }, LATE));
   return {
     dialect: dialectOf(config),
     project: DEFAULT_PROJECT,
@@ -186,7 +196,10 @@ function reportsOf(config: Config, engine: EngineThread, metrics: Metrics): Repo
     ask: async (statement, asking) => {
       const startedMs = performance.now();
       try {
-        return await engine.query(statement, { timeoutMs: config.queryTimeoutMs, ...asking });
+        const answer = await engine.query(statement, { timeoutMs: config.queryTimeoutMs, ...asking });
+        if (statement.report === 'daily_table' && answer.asOfUs !== undefined)
+          late.answered(answer.asOfUs, Date.now());
+        return answer;
       } catch (error) {
         if (asking.signal.aborted) metrics.queryCancelled();
         throw error instanceof StoreError ? readProblem(error.code, error) : error;

@@ -78,6 +78,11 @@ describe('the daily report', () => {
             const oneDay = { timezone: asked, from: stats.date, to: stats.date };
             expect((await report(warehouse, timezone, oneDay)).daily_stats).toEqual([stats]);
           }
+          const { total_users, daily_stats } = referenceReport(sent, timezone);
+          for (const stats of daily_stats) {
+            const oneDay = { from: stats.date, to: stats.date };
+            expect(await report(warehouse, timezone, oneDay)).toEqual({ total_users, daily_stats: [stats] });
+          }
           expect(await warehouse.verify()).toEqual([]);
           await warehouse.close();
         }),
@@ -107,6 +112,30 @@ describe('the daily report', () => {
         ]);
         expect(daily_stats.map((day) => day.active_user_count)).toEqual([0, 0, 2, 1]);
         expect(daily_stats[0]).toMatchObject({ average_session_duration: 0, new_user_count: 0 });
+      }
+      await warehouse.close();
+    });
+  });
+
+  it('row 12: reads the table of days once, and says all users also where no day lies in the range', async () => {
+    await inTemporary(async (directory) => {
+      const warehouse = make(directory, 'UTC');
+      await warehouse.open();
+      const before = { from: '1999-01-01', to: '1999-01-01' };
+      expect(await report(warehouse, 'UTC', before)).toMatchObject({ total_users: 0 });
+      const today = await report(warehouse, 'UTC', { from: '2025-12-31' });
+      expect(today.daily_stats.map(({ date }) => date)).toEqual(['2026-01-01', '2025-12-31']);
+      const lines = EventLines.of(linesOf(GOLDEN_BATCHES.flat()));
+      await warehouse.insert({ lines, deadLetters: [], position: { source: 'a', end: 13 }, nowUs: 1 });
+      for (const range of [before, { from: '2025-12-31' }, { to: '1999-01-01' }, {}]) {
+        expect((await report(warehouse, 'UTC', range)).total_users).toBe(4);
+        const asked: string[] = [];
+        const table = (name: string) => `${name} /* read */`;
+        const query = ({ sql }: { sql: string }) => Promise.resolve((asked.push(sql), []));
+        const dialect = { ...warehouse.dialect, table };
+        const source = { dialect, project: 'default', reportingTimezone: 'UTC', query };
+        await dailyReport(source, { ...range, to: '1999-01-02' }, 0);
+        expect(asked.map((sql) => sql.split('/* read */').length - 1)).toEqual([1]);
       }
       await warehouse.close();
     });

@@ -130,6 +130,11 @@ const rights = (command: Command) =>
 rights(gcp.command('provision'))
   .description('print what topic, subscriptions, tables, views and rights are missing, then make them')
   .option('--dry-run', 'print only')
+  .option(
+    '--scheduler <email>',
+    'account that the scheduled query runs as; default: daybook-daily of the project',
+  )
+  .option('--no-scheduler', 'make no scheduled query: each report reads the views')
   .action(async (options: ProvisionOptions) => {
     const { provision } = await import('./gcp-provision.ts');
     await ends(provision(readConfig(), options));

@@ -18,6 +18,7 @@ import { isUnheard, publishFault } from '../transport/pubsub/rights.ts';
 import { makeBigqueryClient } from '../warehouse/bigquery/client.ts';
 import { readFaults } from '../warehouse/bigquery/rights.ts';
 import { placeWarnings } from '../warehouse/bigquery/warnings.ts';
+import { dailyFinding } from './doctor-daily.ts';
 import { checkTimezones } from './doctor-timezones.ts';
 import { DUCKDB_FILE } from '../warehouse/duckdb/open-file.ts';
 import { checkContents, checkStores as checkBackupStores, openBackup } from './manifest.ts';
@@ -216,7 +217,8 @@ async function checkGoogle(config: Config): Promise<Finding[]> {
 }
 
 /** Each right and each thing that is missing, and what should be known of what is there. */
-async function checkPlace({ google }: Config): Promise<Finding[]> {
+async function checkPlace(config: Config): Promise<Finding[]> {
+  const { google } = config;
   const { projectId, place, location, bigqueryEmulator: emulator } = google;
   const client = makeBigqueryClient({ projectId, location, emulator });
   try {
@@ -225,6 +227,7 @@ async function checkPlace({ google }: Config): Promise<Finding[]> {
     return [
       ...faults.map((text) => ({ good: false, text })),
       ...warnings.map((text) => ({ good: true, text: `note: ${text}` })),
+      ...(faults.length === 0 ? [await dailyFinding(client, config, Date.now())] : []),
     ];
   } catch (error) {
     return [{ good: false, text: `dataset ${place.dataset}: ${(error as Error).message}` }];

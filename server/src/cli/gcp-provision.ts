@@ -16,6 +16,8 @@ export interface ProvisionOptions {
   /** IAM member that the server runs as; default: its rights are given elsewhere. */
   readonly server?: string;
   readonly projectNumber?: string;
+  /** Email of the account that the scheduled query runs as; false: none is made. */
+  readonly scheduler?: string | false;
 }
 
 export interface GoogleClients {
@@ -49,7 +51,9 @@ export async function provision(config: Config, options: ProvisionOptions): Prom
     for (const { what, sql } of steps)
       process.stdout.write(`+ ${what}\n${sql === undefined ? '' : indent(sql)}`);
     for (const command of byHand(projectId, members)) process.stdout.write(`by hand, once: ${command}\n`);
-    if (options.dryRun !== true) await applyAll(steps, ({ what }) => process.stdout.write(`✓ ${what}\n`));
+    if (options.dryRun === true) return 0;
+    const failed = await applyAll(steps, ({ what }) => process.stdout.write(`✓ ${what}\n`));
+    for (const why of failed) process.stdout.write(`! not made: ${why}\n`);
     return 0;
   } finally {
     await clients.pubsub.close();
@@ -58,11 +62,18 @@ export async function provision(config: Config, options: ProvisionOptions): Prom
 
 /** Rights that lie beyond dataset and topic, as commands: whoever provisions need not be the project's owner. */
 function byHand(projectId: string, members: Members | undefined): readonly string[] {
-  const { server, writer, pubsubAgent } = members ?? {};
+  const { server, writer, pubsubAgent, scheduler } = members ?? {};
   const commands: string[] = [];
-  if (server !== undefined) {
+  const mayQuery = (member: string) =>
+    `gcloud projects add-iam-policy-binding ${projectId} --member=${member} --role=roles/bigquery.jobUser`;
+  if (server !== undefined) commands.push(mayQuery(server));
+  if (scheduler !== undefined) {
+    const account = scheduler.replace(/^serviceAccount:/, '');
     commands.push(
-      `gcloud projects add-iam-policy-binding ${projectId} --member=${server} --role=roles/bigquery.jobUser`,
+      `gcloud services enable bigquerydatatransfer.googleapis.com --project=${projectId}`,
+      `gcloud iam service-accounts create ${account.split('@')[0]} --project=${projectId}`,
+      mayQuery(scheduler),
+      `gcloud iam service-accounts add-iam-policy-binding ${account} --member=YOU --role=roles/iam.serviceAccountUser`,
     );
   }
   if (writer !== undefined && writer !== pubsubAgent) {
@@ -81,14 +92,14 @@ export async function planAll(
   { pubsub, bigquery }: GoogleClients,
   members: Members | undefined,
 ): Promise<readonly ProvisionStep[]> {
-  const { place, location, topic } = google;
+  const { place, location, topic, projectId, dailyMinutes } = google;
   const rights = members === undefined ? {} : { members };
   const whole = (name: 'table' | 'dead_letters_raw') =>
     `${place.projectId}.${place.dataset}.${tableId(place, name)}`;
   return [
-    ...(await planBigquery(bigquery, { place, location, timezone, ...rights })),
+    ...(await planBigquery(bigquery, { place, location, timezone, projectId, dailyMinutes, ...rights })),
     ...(await planPubsub(pubsub, {
-      projectId: google.projectId,
+      projectId,
       topic,
       location: (await locationOf(bigquery, place)) ?? location,
       eventsTable: whole('table'),
@@ -102,16 +113,27 @@ export async function planAll(
 const TRIES_MAX = 6;
 const RETRY_MS = 10_000;
 
-/** @throws Error that names the step which failed */
+/**
+ * Makes everything, except what is optional and cannot be made: after one such step the others of its kind are left out. Says why.
+ * @throws Error that names the step which failed
+ */
 export async function applyAll(
   steps: readonly ProvisionStep[],
   done: (step: ProvisionStep) => void,
   pauseMs = RETRY_MS,
-): Promise<void> {
+): Promise<readonly string[]> {
+  const failed: string[] = [];
   for (const step of steps) {
-    await applyOne(step, pauseMs);
-    done(step);
+    if (step.optional !== undefined && failed.length > 0) continue;
+    try {
+      await applyOne(step, pauseMs);
+      done(step);
+    } catch (error) {
+      if (step.optional === undefined) throw error;
+      failed.push(`${(error as Error).message}; ${step.optional}`);
+    }
   }
+  return failed;
 }
 
 async function applyOne(step: ProvisionStep, pauseMs: number): Promise<void> {
@@ -138,7 +160,13 @@ export async function membersOf(
   const number = options.projectNumber ?? (await projectNumber(bigquery));
   const pubsubAgent = `serviceAccount:service-${number}@gcp-sa-pubsub.iam.gserviceaccount.com`;
   const writer = options.writer === undefined ? pubsubAgent : `serviceAccount:${options.writer}`;
-  return { writer, pubsubAgent, ...(options.server === undefined ? {} : { server: options.server }) };
+  const { scheduler = `daybook-daily@${google.projectId}.iam.gserviceaccount.com` } = options;
+  return {
+    writer,
+    pubsubAgent,
+    ...(options.server === undefined ? {} : { server: options.server }),
+    ...(scheduler === false ? {} : { scheduler: `serviceAccount:${scheduler}` }),
+  };
 }
 
 function indent(sql: string): string {

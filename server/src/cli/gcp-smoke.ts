@@ -10,7 +10,8 @@ import { PubsubPublisher } from '../transport/pubsub/publisher.ts';
 import { removePubsub } from '../transport/pubsub/provision.ts';
 import { removeBigquery } from '../warehouse/bigquery/provision.ts';
 import { BigqueryWarehouse } from '../warehouse/bigquery/warehouse.ts';
-import { smokeChecks } from './gcp-smoke-checks.ts';
+import type { Statement } from '../warehouse/contract.ts';
+import { makeDays, smokeChecks } from './gcp-smoke-checks.ts';
 import {
   applyAll,
   googleClients,
@@ -41,7 +42,11 @@ export async function smoke(base: Config, options: ProvisionOptions): Promise<nu
   const stop = () => interrupted.abort();
   process.once('SIGINT', stop).once('SIGTERM', stop);
   try {
-    const steps = await planAll(config, clients, await membersOf(config, clients.bigquery, options));
+    const steps = await planAll(
+      config,
+      clients,
+      await membersOf(config, clients.bigquery, { ...options, scheduler: false }),
+    );
     await applyAll(steps, ({ what }) => process.stdout.write(`✓ ${what}\n`));
     return await sendAndCompare(config, clients, interrupted.signal);
   } finally {
@@ -87,9 +92,10 @@ async function sendAndCompare(config: Config, clients: GoogleClients, signal: Ab
   await warehouse.open();
   const wanted = JSON.stringify(expected(nowS));
   let got = '';
+  let bytes = 'unknown';
   while (got !== wanted && !signal.aborted && performance.now() - sentMs < WAIT_MAX_MS) {
     await sleep(POLL_MS, undefined, { signal }).catch(() => undefined);
-    got = JSON.stringify(await report(warehouse, nowS));
+    [got, bytes] = await report(warehouse, nowS, true);
   }
   const seconds = ((performance.now() - sentMs) / 1_000).toFixed(1);
   if (got !== wanted) {
@@ -97,46 +103,37 @@ async function sendAndCompare(config: Config, clients: GoogleClients, signal: Ab
     return 1;
   }
   process.stdout.write(`✓ the report is exact ${seconds} s after the acknowledgement\n`);
-  process.stdout.write(`✓ ${await billed(bigquery, warehouse, nowS)} bytes billed for one daily report\n`);
+  process.stdout.write(`✓ ${bytes} bytes billed for a report from the views\n`);
+  process.stdout.write(`· ${await makeDays(bigquery, config)}\n`);
+  [got, bytes] = await report(warehouse, nowS, false);
+  const same = got === wanted;
+  process.stdout.write(
+    same
+      ? `✓ ${bytes} bytes billed for the same from the table of days\n`
+      : `✗ from the table of days the report is\n  ${got}\n  and must be\n  ${wanted}\n`,
+  );
   const { lines, good } = await smokeChecks(config, clients, warehouse);
   for (const line of lines) process.stdout.write(`${line}\n`);
-  return good ? 0 : 1;
+  return good && same ? 0 : 1;
 }
 
-function report(
+/** The report as text, and what BigQuery billed for it. */
+async function report(
   warehouse: BigqueryWarehouse,
   nowS: number,
-  seen: (sql: string) => void = () => undefined,
-): Promise<DailyReport> {
-  const query = { date_format: 'iso', timezone: 'UTC' } as const;
+  fresh: boolean,
+): Promise<readonly [report: string, bytesBilled: string]> {
+  const query = { date_format: 'iso', timezone: 'UTC', fresh } as const;
+  let bytes = 0;
+  const billed = (more: number) => (bytes += more);
   const source = {
     dialect: warehouse.dialect,
     project: DEFAULT_PROJECT,
     reportingTimezone: 'UTC',
-    query: (statement: Parameters<BigqueryWarehouse['query']>[0]) => {
-      seen(statement.sql);
-      return warehouse.query(statement, { timeoutMs: 60_000 });
-    },
+    query: (statement: Statement) => warehouse.query(statement, { timeoutMs: 60_000, billed }),
   };
-  return dailyReport(source, query, nowS * 1_000);
-}
-
-/** Asks the report's own statement once more, and BigQuery what it billed for it. */
-async function billed(
-  client: GoogleClients['bigquery'],
-  warehouse: BigqueryWarehouse,
-  nowS: number,
-): Promise<string> {
-  let sql = '';
-  await report(warehouse, nowS, (text) => (sql = text));
-  const [job] = await client.createQueryJob({
-    query: sql,
-    params: { project: DEFAULT_PROJECT },
-    useQueryCache: false,
-  });
-  await job.getQueryResults({});
-  const [metadata] = await job.getMetadata();
-  return metadata.statistics?.query?.totalBytesBilled ?? 'unknown';
+  const text = JSON.stringify(await dailyReport(source, query, nowS * 1_000));
+  return [text, bytes === 0 ? 'unknown' : String(bytes)];
 }
 
 /** Each user has a session of a minute today; every other one comes back late with one of yesterday; all twice. */

@@ -18,7 +18,8 @@ import type {
   Statement,
   Warehouse,
 } from '../warehouse/contract.ts';
-import { environmentOf, makeWarehouse, type WarehouseOptions } from '../warehouse/open.ts';
+import type { TableToWatch } from '../warehouse/bigquery/table-fields.ts';
+import { environmentOf, makeTableFields, makeWarehouse, type WarehouseOptions } from '../warehouse/open.ts';
 import { QueryCache, type Answer } from '../warehouse/query-cache.ts';
 import { QueryTurns } from '../warehouse/query-turns.ts';
 import { Forwarder } from './forwarder.ts';
@@ -35,7 +36,9 @@ export interface EngineOptions {
   /** The journal that the loader reads; absent where the transport delivers into the warehouse by itself. */
   readonly journal?: JournalSourceOptions;
   /** Where the journal's events go on to, instead of being inserted here (store and forward). */
-  readonly forwardTo?: PubsubPublisherOptions;
+  readonly forwardTo?: Omit<PubsubPublisherOptions, 'fields'>;
+  /** The table that they end up in: fields that it has no column for are left out. Default: every field is sent. */
+  readonly forwardTable?: TableToWatch;
   readonly eventsMax: number;
   readonly intervalMs: number;
 }
@@ -56,6 +59,9 @@ export interface EngineStats {
   readonly deadLetters: Readonly<Record<DeadLetter['reason'], number>>;
   readonly failures: number;
 }
+
+/** Asks the warehouse; `billed` is told the bytes, where they are billed. */
+type Ask = (warehouse: Warehouse, billed?: QueryOptions['billed']) => Promise<readonly Row[]>;
 
 /** How a question is asked. */
 export interface AskOptions extends QueryOptions {
@@ -132,8 +138,10 @@ export class Engine {
   }
 
   async #openForwarder(): Promise<Forwarder | undefined> {
-    if (this.#options.forwardTo === undefined || this.#source === undefined) return undefined;
-    const forwarder = new Forwarder(await makePubsubPublisher(this.#options.forwardTo));
+    const { forwardTo, forwardTable } = this.#options;
+    if (forwardTo === undefined || this.#source === undefined) return undefined;
+    const fields = forwardTable === undefined ? {} : { fields: await makeTableFields(forwardTable) };
+    const forwarder = new Forwarder(await makePubsubPublisher({ ...forwardTo, ...fields }));
     await forwarder.open();
     await this.#source.open([]);
     return forwarder;
@@ -247,33 +255,43 @@ export class Engine {
    */
   async query(statement: Statement, options: AskOptions): Promise<Answer> {
     const { timeoutMs, signal, asker = '' } = options;
+    let ran = false;
     const run = (gone: AbortSignal) => {
+      ran = true;
       const ends = AbortSignal.any([gone, AbortSignal.timeout(timeoutMs)]);
       const turn = { weight: statement.weight ?? 'rows', asker, signal: ends };
-      const ask = (warehouse: Warehouse) => warehouse.query(statement, { timeoutMs, signal: ends });
+      const ask: Ask = (warehouse, billed) =>
+        warehouse.query(statement, { timeoutMs, signal: ends, ...(billed === undefined ? {} : { billed }) });
       return this.#turns.run(turn, () => this.#answer(ask, gone));
     };
     const reachesUs = this.#asOfUs();
-    const answer = await this.#cache.get(statement, run, { signal, timeoutMs });
+    const found = await this.#cache.get(statement, run, { signal, timeoutMs });
+    const answer = ran || found.bytesBilled === undefined ? found : { ...found, bytesBilled: 0 };
     // A kept answer reaches as far as the warehouse did when it was asked for: the next insert would have dropped it.
     const asOfUs = Math.max(answer.asOfUs ?? Number.NaN, reachesUs ?? Number.NaN);
     return Number.isNaN(asOfUs) ? answer : { ...answer, asOfUs };
   }
 
   /** How far the rows go is looked up before they are read, so that they hold at least that. */
-  async #answer(ask: (warehouse: Warehouse) => Promise<readonly Row[]>, gone: AbortSignal): Promise<Answer> {
+  async #answer(ask: Ask, gone: AbortSignal): Promise<Answer> {
     const warehouse = this.#use();
+    if (!warehouse.supports.insert) return this.#watchAnswer(ask, gone);
     const asOfUs = this.#asOfUs();
-    const rows = await (warehouse.supports.insert ? ask(warehouse) : this.#watchAnswer(ask(warehouse), gone));
+    const rows = await ask(warehouse);
     return asOfUs === undefined ? { rows } : { rows, asOfUs };
   }
 
   /** Where nothing is inserted, only its answers tell how a warehouse is; one that nobody waited for tells nothing. */
-  async #watchAnswer<T>(answer: Promise<T>, gone: AbortSignal): Promise<T> {
+  async #watchAnswer(ask: Ask, gone: AbortSignal): Promise<Answer> {
+    const nowUs = Date.now() * 1_000;
+    let bytesBilled: number | undefined;
     try {
-      await answer;
+      const rows = await ask(this.#use(), (bytes) => (bytesBilled = bytes));
       this.#state = 'open';
       this.#reason = undefined;
+      const said = rows[0]?.['as_of_us'];
+      const asOfUs = typeof said === 'number' ? said : nowUs;
+      return { rows, asOfUs, ...(bytesBilled === undefined ? {} : { bytesBilled }) };
     } catch (error) {
       if (gone.aborted) throw error;
       if (error instanceof StoreError && ['unavailable', 'timeout'].includes(error.code)) {
@@ -282,7 +300,6 @@ export class Engine {
       this.#reason = error instanceof Error ? error.message : String(error);
       throw error;
     }
-    return answer;
   }
 
   /** Takes a turn among the statements that read rows, as an export does. */

@@ -4,7 +4,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 const MAX_AGE_S = 86_400;
 
 /** Headers that a page may read besides the ones that browsers always show. */
-const EXPOSED = 'ETag, Retry-After, Daybook-As-Of';
+const EXPOSED = 'ETag, Retry-After, Daybook-As-Of, Daybook-Bytes-Billed';
 
 /** Cross-origin access (the Fetch standard) for pages of the origins that are configured. */
 export class Cors {

@@ -179,18 +179,30 @@ const INGEST = {
 
 const REPORT_PROBLEMS = ['server-busy', 'warehouse-unavailable', 'query-timeout'] as const;
 
-const AS_OF = {
+const REPORT_HEADERS = {
   'Daybook-As-Of': {
     description:
       'Every event acknowledged before this moment is in the answer: the present, or earlier when events wait to be ' +
-      'loaded. ISO 8601, UTC. Not sent by a server on BigQuery.',
+      'loaded. ISO 8601, UTC. From a server on BigQuery: every event that Pub/Sub had delivered into BigQuery at this moment is in ' +
+      'the answer; delivery usually takes seconds.',
     schema: { type: 'string', format: 'date-time' },
+  },
+  'Daybook-Bytes-Billed': {
+    description:
+      'Bytes that BigQuery bills for this answer: 0 where it was kept from another request. Not sent by an embedded server.',
+    schema: { type: 'integer', minimum: 0 },
   },
 };
 
-const UNCHANGED = { description: 'Nothing changed since the answer that carried the ETag.', headers: AS_OF };
+const UNCHANGED = {
+  description: 'Nothing changed since the answer that carried the ETag.',
+  headers: REPORT_HEADERS,
+};
 
-const reportAnswer = (...of: Parameters<typeof answer>): Json => ({ ...answer(...of), headers: AS_OF });
+const reportAnswer = (...of: Parameters<typeof answer>): Json => ({
+  ...answer(...of),
+  headers: REPORT_HEADERS,
+});
 
 const REPORTS = {
   '/analytics/daily': {
@@ -199,8 +211,8 @@ const REPORTS = {
       description:
         'Without parameters: every day that has an event, newest first, dates as MM/DD/YYYY. With `from` or ' +
         '`to`, the days of the range that have no event are listed with zeros. An acknowledged event is in the ' +
-        'answer within a second, as long as fewer come in than can be loaded; `Daybook-As-Of` says how far the answer ' +
-        'reaches. The answer has an ETag; with If-None-Match, unchanged numbers are a 304.',
+        'answer within a second, as long as fewer come in than can be loaded; on BigQuery within the minutes from one run of its ' +
+        'scheduled query to the next, or with `fresh=true` within seconds. `Daybook-As-Of` says how far the answer reaches. The answer has an ETag; with If-None-Match, unchanged numbers are a 304.',
       operationId: 'dailyReport',
       tags: ['Reports'],
       security: [{}, { readKey: [] }],

@@ -1,4 +1,4 @@
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { type Cors, isPreflight } from './cors.ts';
 import type { EarlyAnswers } from './early-answer.ts';
@@ -28,6 +28,8 @@ export interface SeenRequest {
   readonly url: string;
   /** Its id, made when it is first asked for. */
   readonly id: () => string;
+  /** Absent where they could not be read. */
+  readonly headers?: IncomingHttpHeaders;
 }
 
 export interface RequestListenerOptions {
@@ -189,9 +191,9 @@ function tooManyPosts(): Problem {
   return new Problem('server-busy', detail, closing);
 }
 
-function seen({ method = '', url = '' }: IncomingMessage, newId: () => string): SeenRequest {
+function seen({ method = '', url = '', headers }: IncomingMessage, newId: () => string): SeenRequest {
   let id: string | undefined;
-  return { method, url, id: () => (id ??= newId()) };
+  return { method, url, headers, id: () => (id ??= newId()) };
 }
 
 /** Whether the request says that a body follows its headers. */

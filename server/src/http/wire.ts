@@ -28,6 +28,15 @@ export const DAILY_QUERY = z
       .enum(['iso', 'mdy', 'dmy'])
       .optional()
       .describe('How dates are written: 2021-12-31, 12/31/2021 or 31/12/2021. Default: `mdy`.'),
+    fresh: z
+      .enum(['true', 'false'], 'must be true or false')
+      .transform((text) => text === 'true')
+      .optional()
+      .describe(
+        '`true`: on BigQuery, asks for what has arrived until now, which costs as much as is stored; the default is a small table ' +
+          'that is made anew every 15 minutes or so. Daybook-As-Of says of which moment an answer is. An embedded server always ' +
+          'answers with what it has.',
+      ),
   })
   .refine(({ from, to }) => from === undefined || to === undefined || from <= to, {
     path: ['from'],

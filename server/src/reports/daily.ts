@@ -13,6 +13,8 @@ export interface DailyQuery {
   readonly timezone?: string | undefined;
   /** Default: mdy, 12/31/2025. */
   readonly date_format?: DateFormat | undefined;
+  /** What has arrived until now, whatever that costs. */
+  readonly fresh?: boolean | undefined;
 }
 
 export interface DailyReport {
@@ -43,11 +45,9 @@ export async function dailyReport(
   query: DailyQuery,
   nowMs: number,
 ): Promise<DailyReport> {
-  const { dialect, project, reportingTimezone } = source;
-  const timezone = query.timezone ?? reportingTimezone;
-  const select = timezone === reportingTimezone ? fromRollups : fromRows;
-  const now = quarterHour(nowMs);
-  const rows = await source.query(select(dialect, { ...query, timezone, project, now }));
+  const timezone = query.timezone ?? source.reportingTimezone;
+  const { project } = source;
+  const rows = await rowsOf(source, { ...query, timezone, project, now: quarterHour(nowMs) });
   const days = rows.flatMap((row): DayRow[] => {
     if (row['day'] === null || row['day'] === undefined) return [];
     return [
@@ -62,7 +62,7 @@ export async function dailyReport(
   });
   const format = query.date_format ?? 'mdy';
   return {
-    total_users: Number(rows[0]?.['total_users'] ?? 0),
+    total_users: totalUsers(rows),
     daily_stats: withEmptyDays(days, query, rows[0]?.['today']).map((day) => ({
       date: formatDay(day.day, format),
       average_session_duration: averageSeconds(day.durationUs, day.sessions),
@@ -70,6 +70,24 @@ export async function dailyReport(
       new_user_count: day.new,
     })),
   };
+}
+
+/** From the small table, where there is one and it was ever made; else from the rollups. */
+async function rowsOf(source: ReportSource, select: DailySelect): Promise<readonly Row[]> {
+  const { dialect, reportingTimezone } = source;
+  if (select.timezone !== reportingTimezone) return source.query(fromRows(dialect, select));
+  if (dialect.dailyTable !== undefined && select.fresh !== true) {
+    const rows = await source.query(fromTable(dialect, select, dialect.dailyTable));
+    if (typeof rows[0]?.['as_of_us'] === 'number') return rows;
+  }
+  return source.query(fromRollups(dialect, select));
+}
+
+/** Each user is new on one day, in the range or not. */
+function totalUsers(rows: readonly Row[]): number {
+  const total = rows[0]?.['total_users'];
+  if (total !== undefined) return Number(total);
+  return rows.reduce((sum, row) => sum + Number(row['new_users'] ?? 0), 0);
 }
 
 interface DailySelect extends DailyQuery {
@@ -108,21 +126,33 @@ function rangeParams({ from, to }: DailyQuery): Record<string, string> {
   return { ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) };
 }
 
-/** The reporting timezone: one row a day is read, whatever is stored. */
+const SUMS = ['active_users', 'new_users', 'sessions', 'session_duration_us']
+  .map((column) => `CAST(sum(${column}) AS INT64) AS ${column}`)
+  .join(', ');
+
+/** The reporting timezone: one row a day is read, whatever is stored, and each once. */
 function fromRollups(dialect: Dialect, select: DailySelect): Statement {
-  const project = dialect.param('project');
-  const daily = dialect.table('daily');
+  const from = `${SUMS} FROM ${dialect.table('daily')} WHERE project = ${dialect.param('project')}`;
+  return { report: 'daily', ...ofDays(dialect, select, from) };
+}
+
+/** The same out of the small table; the moment that it is of comes along. */
+function fromTable(dialect: Dialect, select: DailySelect, table: string): Statement {
+  const asOf = `${dialect.unixMicroseconds('max(as_of)')} AS as_of_us`;
+  const mine = `(project = ${dialect.param('project')} OR project IS NULL)`;
+  const from = `${SUMS}, ${asOf} FROM ${table} AS kept WHERE ${mine}`;
+  return { report: 'daily_table', mayBeMissing: true, ...ofDays(dialect, select, from) };
+}
+
+/** Days outside the range become one row without a day, because all days together make the total. */
+function ofDays(dialect: Dialect, select: DailySelect, from: string): Statement {
+  const days = `SELECT CASE WHEN true${inRange(dialect, 'day', select)} THEN day END AS day, ${from} GROUP BY 1`;
   return {
-    report: 'daily',
     weight: 'rollup',
-    sql: `
-WITH totals AS (SELECT CAST(coalesce(sum(new_users), 0) AS INT64) AS total_users FROM ${daily} WHERE project = ${project}),
-days AS (
-  SELECT day, active_users, new_users, sessions, session_duration_us FROM ${daily}
-  WHERE project = ${project}${inRange(dialect, 'day', select)}
-)
-SELECT total_users, day, active_users, new_users, sessions, session_duration_us${todayColumn(dialect, select)}
-FROM totals LEFT JOIN days ON true ORDER BY day DESC`,
+    sql: endsToday(select)
+      ? // The row on the left says what day it is also where nothing is stored.
+        `SELECT days.*${todayColumn(dialect, select)} FROM (SELECT 1 AS one) AS one LEFT JOIN (\n${days}\n) AS days ON true ORDER BY day DESC`
+      : `${days} ORDER BY 1 DESC`,
     params: { project: select.project, ...rangeParams(select), ...todayParams(select) },
   };
 }

@@ -53,6 +53,7 @@ export class ReportsController {
     try {
       const body = JSON.stringify(await report(source));
       if (source.asOf !== undefined) void reply.header(AS_OF, source.asOf.toISOString());
+      if (source.bytesBilled !== undefined) void reply.header(BYTES_BILLED, String(source.bytesBilled));
       sendCacheable(request, reply, body);
     } catch (error) {
       if (!signal.aborted) throw error;
@@ -65,8 +66,11 @@ export class ReportsController {
   }
 }
 
-/** Every event acknowledged before this moment is in the answer. ISO 8601, UTC. */
+/** How far the answer reaches; ISO 8601, UTC. */
 const AS_OF = 'daybook-as-of';
+
+/** What the answer was billed for, where the warehouse bills. */
+const BYTES_BILLED = 'daybook-bytes-billed';
 
 /** Fires when the connection closes before the answer is written. */
 function goneSignal({ raw }: FastifyReply): AbortSignal {

@@ -10,6 +10,8 @@ export class RequestSource implements ReportSource {
   readonly #asking: Asking;
   /** Of each answer, unix microseconds. */
   readonly #reaches: (number | undefined)[] = [];
+  /** Of each answer, in bytes. */
+  readonly #billed: (number | undefined)[] = [];
 
   constructor(reports: Reports, asking: Asking) {
     this.dialect = reports.dialect;
@@ -20,9 +22,16 @@ export class RequestSource implements ReportSource {
   }
 
   async query(statement: Statement): Promise<readonly Row[]> {
-    const { rows, asOfUs } = await this.#reports.ask(statement, this.#asking);
+    const { rows, asOfUs, bytesBilled } = await this.#reports.ask(statement, this.#asking);
     this.#reaches.push(asOfUs);
+    this.#billed.push(bytesBilled);
     return rows;
+  }
+
+  /** What all answers were billed for; undefined where that is not known of one. */
+  get bytesBilled(): number | undefined {
+    const bytes = this.#billed.reduce<number>((sum, each) => sum + (each ?? Number.NaN), 0);
+    return this.#billed.length === 0 || Number.isNaN(bytes) ? undefined : bytes;
   }
 
   /** Every event acknowledged before this moment is in all answers; undefined where one does not say. */

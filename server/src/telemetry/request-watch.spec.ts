@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { readConfig } from '../config.ts';
 import { Problem, type ProblemCode } from '../http/problems.ts';
 import { createLogger } from './log.ts';
 import type { Metrics } from './metrics.ts';
@@ -14,7 +15,7 @@ function watching() {
   const watch = new RequestWatch({
     metrics,
     log: createLogger('info', 'plain', { write }),
-    config: { logRequests: 'none' },
+    config: { ...readConfig({}), logRequests: 'none' },
   });
   let id = 0;
   const fail = (code: ProblemCode) =>

@@ -1,13 +1,17 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import { PROBLEMS, type Problem, type ProblemCode } from '../http/problems.ts';
 import type { Config } from '../config.ts';
 import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
+import { traceFields, type TraceFields } from './trace.ts';
 
 /** A request, as far as problems are concerned. */
 export interface WatchedRequest {
   readonly id: string;
   readonly method: string;
   readonly url: string;
+  /** Absent where they could not be read. */
+  readonly headers?: IncomingHttpHeaders | undefined;
 }
 
 /** A request that was answered. */
@@ -19,6 +23,7 @@ export interface AnsweredRequest {
   /** From the request's headers to the answer, in milliseconds. */
   readonly ms: number;
   readonly id: () => string;
+  readonly headers?: IncomingHttpHeaders | undefined;
 }
 
 /** The routes that take events, with or without a query. */
@@ -45,7 +50,7 @@ interface Held {
 export interface RequestWatchOptions {
   readonly metrics: Metrics;
   readonly log: Logger;
-  readonly config: Pick<Config, 'logRequests'>;
+  readonly config: Pick<Config, 'logRequests' | 'logFormat' | 'google'>;
 }
 
 /** Measures and logs requests, whichever way they were answered. Never logs what an event holds. */
@@ -58,11 +63,11 @@ export class RequestWatch {
     this.#options = options;
   }
 
-  answered({ method, route, status, ms, id }: AnsweredRequest): void {
+  answered({ method, route, status, ms, id, headers }: AnsweredRequest): void {
     const { metrics, config, log } = this.#options;
     metrics.request(method, route, status, ms);
     if (config.logRequests === 'all' || (config.logRequests === 'errors' && status >= 400)) {
-      log.info({ request_id: id(), method, route, status, ms: Math.round(ms) });
+      log.info({ request_id: id(), method, route, status, ms: Math.round(ms), ...this.#trace(headers) });
     }
   }
 
@@ -75,7 +80,7 @@ export class RequestWatch {
     const { code, cause } = problem;
     const stack = code === 'internal-error' && cause instanceof Error ? cause.stack : undefined;
     const detail = cause instanceof Error ? { cause: cause.message, stack } : {};
-    const line = { request_id: request.id, code, ...detail };
+    const line = { request_id: request.id, code, ...detail, ...this.#trace(request.headers) };
     if (!REPEATED.has(code)) return log.error(line, problem.message);
     this.#repeated(code, (suppressed) => log.warn({ ...line, suppressed }, problem.message));
   }
@@ -104,5 +109,11 @@ export class RequestWatch {
       this.#later(code);
     };
     setTimeout(later, REPEATED_MS).unref();
+  }
+
+  /** Cloud Logging shows lines under the trace of their request. */
+  #trace(headers: IncomingHttpHeaders | undefined): TraceFields {
+    const { logFormat, google } = this.#options.config;
+    return logFormat === 'google' && headers !== undefined ? traceFields(headers, google.projectId) : {};
   }
 }

@@ -40,17 +40,21 @@ export interface Statement {
   readonly weight?: Weight;
   /** Which report asks, for the engine's own accounts, e.g. the labels of a bill: lower case, digits, `_`. */
   readonly report?: string;
+  /** Where a table that it reads is not there, it is answered with no rows. */
+  readonly mayBeMissing?: true;
   readonly sql: string;
   readonly params: Readonly<Record<string, string | number | null>>;
 }
 
-/** Numbers come as numbers where they are safe integers or doubles, as bigint beyond; dates as YYYY-MM-DD. */
+/** A column `as_of_us` says, in unix microseconds, how far the rows reach, where they are of the past. Numbers come as numbers where they are safe integers or doubles, as bigint beyond; dates as YYYY-MM-DD. */
 export type Row = Readonly<Record<string, string | number | bigint | boolean | null>>;
 
 export interface QueryOptions {
   readonly timeoutMs: number;
   /** Nobody waits for the rows any more. */
   readonly signal?: AbortSignal;
+  /** Told the bytes that the statement was billed for, where it is billed. */
+  readonly billed?: (bytes: number) => void;
 }
 
 /** A rollup row that differs from what the rows say. */

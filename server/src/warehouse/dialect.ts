@@ -18,6 +18,11 @@ export type WarehouseTable =
 export interface Dialect {
   /** One of the tables above as it stands in the text. */
   table(name: WarehouseTable): string;
+  /**
+   * Where reading `daily` costs what is stored: the same rows as of a moment, with it in a column `as_of`. A row without project and
+   * day says the moment alone. No row where that was never made; a statement that reads it says `mayBeMissing`.
+   */
+  readonly dailyTable?: string;
   /** A named parameter as it stands in the text. */
   param(name: string): string;
   /** The calendar day of a UTC timestamp column in the timezone that the named parameter holds. */

@@ -1,3 +1,4 @@
+import type { TableFields, TableToWatch } from './bigquery/table-fields.ts';
 import type { BigqueryWarehouseOptions } from './bigquery/warehouse.ts';
 import type { DuckdbWarehouseOptions } from './duckdb/warehouse.ts';
 import type { Warehouse } from './contract.ts';
@@ -31,4 +32,10 @@ export async function makeWarehouse(options: WarehouseOptions): Promise<Warehous
   }
   const { DuckdbWarehouse } = await import('./duckdb/warehouse.ts');
   return new DuckdbWarehouse(options);
+}
+
+/** Which fields of an event a table of BigQuery has no column for. */
+export async function makeTableFields(table: TableToWatch): Promise<TableFields> {
+  const { tableFieldsOf } = await import('./bigquery/table-fields.ts');
+  return tableFieldsOf(table);
 }

@@ -9,8 +9,13 @@ const ROWS_MAX = 10_000;
 /** What a statement found. */
 export interface Answer {
   readonly rows: readonly Row[];
-  /** Unix microseconds: every event acknowledged before is in the rows. Absent where that is not known. */
+  /**
+   * Unix microseconds: every event acknowledged before is in the rows; where a transport delivers by itself, every event that it had
+   * delivered before. Absent where that is not known.
+   */
   readonly asOfUs?: number;
+  /** What the rows were billed for, in bytes: nothing where they were kept. Absent where nothing is billed. */
+  readonly bytesBilled?: number;
 }
 
 /** Runs the statement until the signal fires. */

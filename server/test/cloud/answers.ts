@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { apiSchema, DEAD_LETTER_COLUMNS, EVENT_COLUMNS } from '../../src/warehouse/bigquery/columns.ts';
+import { DAILY_TABLE_COLUMNS } from '../../src/warehouse/bigquery/daily-table.ts';
 import { viewVersions } from '../../src/warehouse/bigquery/views.ts';
 
 /*
@@ -9,6 +10,9 @@ import { viewVersions } from '../../src/warehouse/bigquery/views.ts';
  * location, or for an etag that is old. Queries are not evaluated; that of the versions is answered.
  * https://cloud.google.com/bigquery/docs/error-messages
  */
+
+/** What each job is billed, in bytes: the least there is. */
+export const BYTES_BILLED = '10485760';
 
 /** A project as this server answers for it; tests change it while it answers. */
 export interface AnsweredProject {
@@ -49,6 +53,7 @@ export function madeTables(): AnsweredProject['tables'] {
   const views = [...viewVersions('UTC').keys()].map((name) => SUFFIXES[name] ?? `_${name}`);
   return new Map<string, Record<string, unknown>>([
     ['events', { schema: { fields: apiSchema(EVENT_COLUMNS) } }],
+    ['events_daily_table', { schema: { fields: apiSchema(DAILY_TABLE_COLUMNS) } }],
     ['events_dead_letters_raw', { schema: { fields: apiSchema(DEAD_LETTER_COLUMNS) } }],
     ...['_version', ...views].map((suffix) => [`events${suffix}`, {}] as const),
   ]);
@@ -96,6 +101,8 @@ export async function startAnswers(): Promise<Answers> {
 
 function route(project: AnsweredProject, { method, path, headers, body }: Heard): Answer {
   if (path.endsWith('/jobs')) return insertJob(project, body);
+  if (/\/jobs\/[^/]+$/.test(path))
+    return [200, { statistics: { query: { totalBytesBilled: BYTES_BILLED } } }];
   if (/\/queries\//.test(path)) return [200, versionRows()];
   const [, dataset, table, action] =
     /\/datasets\/([^/]+)(?:\/tables\/([^/:]+))?(?::(\w+))?$/.exec(path) ?? [];

@@ -18,6 +18,7 @@ describeWith(['pstest', 'bqemulator'], 'provisioning', () => {
       'make view events_distinct',
       'make view events_dead_letters',
       'make view events_version',
+      'make table events_daily_table',
       'make topic analytics',
       'make topic analytics-dead-letters',
       'make subscription analytics-dead-letters-bigquery of topic analytics-dead-letters',

@@ -36,6 +36,8 @@ describe('BigQuery, as documented', () => {
       place: PLACE,
       location: 'US',
       timezone: 'UTC',
+      projectId: 'acme-web',
+      dailyMinutes: 15,
       ...(server === undefined
         ? {}
         : { members: { writer: 'serviceAccount:w@x', pubsubAgent: 'serviceAccount:w@x', server } }),
@@ -136,7 +138,7 @@ describe('BigQuery, as documented', () => {
     table['schema'] = { fields: kept };
     kept.find(({ name }) => name === 'region')!['mode'] = 'REQUIRED';
     await expect(warehouse().open()).rejects.toThrow(
-      /^bigquery: table .*: the columns event_id, properties are missing: events are sent without them, .*; the columns region are REQUIRED: events without them become dead letters; run "daybook gcp provision" and wait some minutes$/,
+      /^bigquery: table .*: the columns event_id, properties are missing: events are sent without them; the columns region are REQUIRED: events without them become dead letters; run "daybook gcp provision" and wait some minutes$/,
     );
   });
 

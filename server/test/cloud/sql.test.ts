@@ -4,6 +4,7 @@ import { DEFAULT_PROJECT } from '../../src/access/keys.ts';
 import { dailyReport, type DailyQuery } from '../../src/reports/daily.ts';
 import { encodeMessage } from '../../src/transport/pubsub/message.ts';
 import { DEAD_LETTER_COLUMNS, EVENT_COLUMNS, type Column } from '../../src/warehouse/bigquery/columns.ts';
+import { DAILY_TABLE_COLUMNS, rewriteDailyTable } from '../../src/warehouse/bigquery/daily-table.ts';
 import { bigqueryDialect } from '../../src/warehouse/bigquery/dialect.ts';
 import { tableId, type BigqueryTableName } from '../../src/warehouse/bigquery/names.ts';
 import { viewDefinitions } from '../../src/warehouse/bigquery/views.ts';
@@ -60,6 +61,7 @@ const TYPES: Readonly<Record<BigqueryTableName, Readonly<Record<string, SqlType>
     sessions: 'INT64',
     session_duration_us: 'INT64',
   },
+  daily_table: typesOf(DAILY_TABLE_COLUMNS),
   event_rows: EVENT_TYPES,
   events: EVENT_TYPES,
   dead_letters: { died_at: 'TIMESTAMP', reason: 'STRING', detail: 'STRING', body: 'STRING' },
@@ -108,15 +110,21 @@ describeWith(['googlesql'], 'GoogleSQL', () => {
         const delivered = [...lines, ...lines.filter((_, index) => index % 2 === 0)];
         const tables = await evaluateViews(engine, delivered, timezone);
         const sent = batches.flat();
-        for (const query of [{}, { timezone: asked }]) {
+        for (const query of [{}, { fresh: true }, { timezone: asked }]) {
           const report = await evaluateReport(engine, tables, timezone, query);
-          expect(report).toEqual(referenceReport(sent, query.timezone ?? timezone));
+          expect(report).toEqual(referenceReport(sent, 'timezone' in query ? query.timezone : timezone));
         }
         // Each day by itself, so that what a range passes over is never a part of it.
         for (const stats of referenceReport(sent, asked).daily_stats) {
           const oneDay = { timezone: asked, from: stats.date, to: stats.date };
           const report = await evaluateReport(engine, tables, timezone, oneDay);
           expect(report.daily_stats).toEqual([stats]);
+        }
+        const { total_users, daily_stats } = referenceReport(sent, timezone);
+        for (const stats of daily_stats) {
+          const oneDay = { from: stats.date, to: stats.date };
+          const report = await evaluateReport(engine, tables, timezone, oneDay);
+          expect(report).toEqual({ total_users, daily_stats: [stats] });
         }
       }),
       { numRuns: 100 },
@@ -139,15 +147,23 @@ async function evaluateViews(engine: Googlesql, lines: readonly string[], timezo
     const made = await engine.evaluate(sql, {}, tables);
     tables = { ...tables, [nameOf(name)]: { columns: TYPES[name], rows: made } };
   }
+  // Of a MERGE the engine evaluates no more than what it inserts.
+  const [, made] = /USING \(([^]*)\) AS made\nON FALSE/.exec(rewriteDailyTable(PLACE, timezone))!;
+  const columns = TYPES.daily_table;
+  const old = { ...(await engine.evaluate(made!, {}, tables))[0], version: 'another', active_users: 1000 };
+  const run = await engine.evaluate(made!, {}, tables);
+  tables = { ...tables, [nameOf('daily_table')]: { columns, rows: [...run, old] as typeof run } };
   return tables;
 }
 
 function evaluateReport(engine: Googlesql, tables: Tables, reportingTimezone: string, query: DailyQuery) {
   const source = {
-    dialect: bigqueryDialect(PLACE),
+    dialect: bigqueryDialect(PLACE, reportingTimezone),
     project: DEFAULT_PROJECT,
     reportingTimezone,
-    query: async ({ sql, params }: Statement) => {
+    query: async ({ sql, params, report }: Statement) => {
+      // Never from the views where it was to come from the table.
+      if (query.fresh !== true) expect(report).not.toBe('daily');
       const types = parameterTypes(params);
       const given = Object.entries(params).map(
         ([name, value]) => [name, { type: types[name]!, value }] as const,

@@ -5,6 +5,7 @@ import type { ReportSource } from '../../src/reports/source.ts';
 import { EVENT_COLUMNS } from '../../src/warehouse/bigquery/columns.ts';
 import {
   addColumns,
+  createDailyTable,
   createDeadLettersTable,
   createEventsTable,
   createView,
@@ -12,9 +13,10 @@ import {
   grantOn,
 } from '../../src/warehouse/bigquery/ddl.ts';
 import { bigqueryDialect } from '../../src/warehouse/bigquery/dialect.ts';
+import { dailyTableRows, rewriteDailyTable } from '../../src/warehouse/bigquery/daily-table.ts';
 import { exportQuery } from '../../src/warehouse/bigquery/export.ts';
 import type { BigqueryPlace } from '../../src/warehouse/bigquery/names.ts';
-import { verifyStatements } from '../../src/warehouse/bigquery/verify.ts';
+import { verifyDailyTable, verifyStatements } from '../../src/warehouse/bigquery/verify.ts';
 import { versionView, viewDefinitions } from '../../src/warehouse/bigquery/views.ts';
 import type { Statement } from '../../src/warehouse/contract.ts';
 
@@ -32,6 +34,8 @@ export function definitions(place: BigqueryPlace, timezone: string): readonly Na
   return [
     named('the table of events', createEventsTable(place)),
     named('the table of dead letters', createDeadLettersTable(place)),
+    named('the table of days', createDailyTable(place)),
+    named('the scheduled query', rewriteDailyTable(place, timezone)),
     named('columns added to a table in use', addColumns(place, 'table', EVENT_COLUMNS.slice(9))),
     ...views.map((view) => named(`view ${view.name}`, createView(place, view))),
     named('rights on a table', grantOn({ place, name: 'table' }, 'roles/bigquery.dataEditor', MEMBER)),
@@ -50,7 +54,7 @@ const RANGES: readonly DailyQuery[] = [
 export async function readings(place: BigqueryPlace, timezone: string): Promise<readonly Named[]> {
   const sent: Named[] = [];
   const source = (title: string): ReportSource => ({
-    dialect: bigqueryDialect(place),
+    dialect: bigqueryDialect(place, timezone),
     project: DEFAULT_PROJECT,
     reportingTimezone: timezone,
     query: (statement) => {
@@ -61,6 +65,7 @@ export async function readings(place: BigqueryPlace, timezone: string): Promise<
   for (const range of RANGES) {
     const days = `${range.from ?? '…'} to ${range.to ?? '…'}`;
     await dailyReport(source(`daily, ${days}`), range, 0);
+    await dailyReport(source(`fresh daily, ${days}`), { ...range, fresh: true }, 0);
     const elsewhere = { ...range, timezone: 'Asia/Kathmandu' };
     await dailyReport(source(`daily in another timezone, ${days}`), elsewhere, 0);
     sent.push({
@@ -72,6 +77,9 @@ export async function readings(place: BigqueryPlace, timezone: string): Promise<
   for (const [rollup, statement] of verifyStatements(place, timezone)) {
     sent.push({ title: `verify ${rollup}`, ...statement });
   }
+  sent.push({ title: 'verify the table of days', ...verifyDailyTable(place, timezone, 1.7e15) });
+  const age = `SELECT MAX(as_of) AS as_of FROM ${dailyTableRows(place, timezone)} AS kept`;
+  sent.push({ title: 'the age of the table of days', sql: age, params: {} });
   return sent;
 }
 

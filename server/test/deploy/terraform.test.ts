@@ -63,6 +63,8 @@ const KNOWN: Record<string, string> = {
   google_bigquery_table:
     'project dataset_id table_id description schema clustering time_partitioning labels ' +
     'deletion_protection materialized_view view',
+  google_bigquery_data_transfer_config:
+    'project location display_name data_source_id schedule service_account_name params',
   google_pubsub_topic: 'project name labels dynamic',
   google_pubsub_subscription:
     'project name topic labels message_retention_duration bigquery_config ' +
@@ -82,7 +84,7 @@ const KNOWN: Record<string, string> = {
 
 /** Every view, from the files that the server's sources make. */
 const VIEWS = readdirSync(join(MODULE, 'generated'))
-  .filter((file) => file.endsWith('.sql'))
+  .filter((file) => file.endsWith('.sql') && file !== 'daily_table.sql')
   .map((file) => file.replace('.sql', ''));
 
 describe('the Terraform module', () => {
@@ -126,7 +128,7 @@ describe('the Terraform module', () => {
       expect(sql.replaceAll(/\$\{\w+\}/g, '')).not.toMatch(/[$%]\{/);
       expect(sql.trim(), view).toMatch(/^(--.*\n)*\s*(SELECT|WITH)\b/i);
     }
-    for (const name of ['events', 'dead_letters_raw']) {
+    for (const name of ['events', 'dead_letters_raw', 'daily_table']) {
       const file = join(MODULE, 'generated', `${name}.schema.json`);
       expect(existsSync(file), file).toBe(true);
       expect(Array.isArray(JSON.parse(readFileSync(file, 'utf8')))).toBe(true);
@@ -213,6 +215,7 @@ describe('the Terraform module', () => {
     const text = read('deploy/terraform/alerts.tf');
     const metrics = [...text.matchAll(/metric\.type = \\"([\w./]+)\\"/g)].map(([, metric]) => metric!);
     expect(metrics.toSorted()).toEqual([
+      'bigquerydatatransfer.googleapis.com/transfer_config/completed_runs',
       'loadbalancing.googleapis.com/https/request_count',
       'pubsub.googleapis.com/subscription/dead_letter_message_count',
       'pubsub.googleapis.com/subscription/oldest_unacked_message_age',
@@ -222,8 +225,8 @@ describe('the Terraform module', () => {
     ]);
     expect(text.match(/^ {6}help {6}= "/gm)).toHaveLength(metrics.length);
     const guide = read('docs/operations-gke.md');
-    for (const metric of metrics.filter((name) => name.startsWith('pubsub')))
-      expect(guide, metric).toContain(metric.replace('pubsub.googleapis.com/', ''));
+    for (const metric of metrics.filter((name) => !name.startsWith('loadbalancing')))
+      expect(guide, metric).toContain(metric.replace(/^\w+\.googleapis\.com\//, ''));
     const policy = resource('google_monitoring_alert_policy', 'this');
     expect(policy['notification_channels']).toBe('${var.notification_channels}');
     expect(block(block(block(policy, 'conditions'), 'condition_threshold'), 'aggregations')).toHaveProperty(
@@ -247,6 +250,37 @@ describe('the Terraform module', () => {
     }
   });
 
+  it('makes the table of days by a scheduled query with an account of its own, which writes that table alone', () => {
+    const query = resource('google_bigquery_data_transfer_config', 'daily');
+    expect(query).toMatchObject({
+      count: '${var.daily_minutes == null ? 0 : 1}',
+      location: '${var.location}',
+      data_source_id: 'scheduled_query',
+      schedule: 'every ${var.daily_minutes} minutes',
+      service_account_name: '${google_service_account.daily.email}',
+    });
+    // A MERGE says itself what it writes, and with a destination it would be refused.
+    expect(query).not.toHaveProperty('destination_dataset_id');
+    expect((query['params'] as { query: string }).query).toContain('/daily_table.sql');
+    const sql = readFileSync(join(MODULE, 'generated', 'daily_table.sql'), 'utf8');
+    expect(sql).toMatch(/^MERGE `\$\{project\}\.\$\{dataset\}\.\$\{table\}_daily_table` AS kept\nUSING/);
+    const placeholders = new Set([...sql.matchAll(/\$\{(\w+)\}/g)].map(([, name]) => name));
+    expect(placeholders).toEqual(new Set(['project', 'dataset', 'table', 'timezone']));
+    for (const made of ['views_of_views', 'daily_table'])
+      expect(strings(query['depends_on'])).toContain(`\${google_bigquery_table.${made}}`);
+    expect(strings(query['depends_on'])).toContain('${time_sleep.daily_rights_hold}');
+    expect(strings(resource('time_sleep', 'daily_rights_hold')['depends_on']).toSorted()).toEqual([
+      '${google_bigquery_dataset_iam_member.daily_reads}',
+      '${google_bigquery_table_iam_member.daily_writes}',
+      '${google_project_iam_member.daily_runs_queries}',
+    ]);
+    const written = resource('google_bigquery_table_iam_member', 'daily_writes')['table_id'];
+    expect(written).toBe('${google_bigquery_table.daily_table.table_id}');
+    expect(read('deploy/terraform/alerts.tf')).toContain(
+      'google_bigquery_data_transfer_config.daily[0].name',
+    );
+  });
+
   it('row 10: gives no view a staleness of its own', () => {
     for (const [name, [table]] of Object.entries(module.resource['google_bigquery_table']!))
       expect(table, name).not.toHaveProperty('max_staleness');
@@ -265,7 +299,7 @@ describe('the Terraform module', () => {
 
   it('row 9: enables every API that it uses, also that which finds the number of the project', () => {
     const apis = strings(resource('google_project_service', 'this')['for_each']).join();
-    for (const api of ['cloudresourcemanager', 'pubsub', 'bigquery', 'iam'])
+    for (const api of ['cloudresourcemanager', 'pubsub', 'bigquery', 'bigquerydatatransfer', 'iam'])
       expect(apis).toContain(`"${api}.googleapis.com"`);
     const guide = read('docs/operations-gke.md');
     const enabled = /gcloud services enable((?:.*\\\n)*.*)/.exec(guide)?.[1] ?? '';
@@ -274,6 +308,7 @@ describe('the Terraform module', () => {
       'cloudresourcemanager',
       'pubsub',
       'bigquery',
+      'bigquerydatatransfer',
       'iam',
       'iamcredentials',
       'sts',
@@ -314,6 +349,9 @@ describe('the Terraform module', () => {
       'google_pubsub_topic_iam_member.api_publishes_dead_letters': 'roles/pubsub.publisher',
       'google_project_iam_member.api_runs_queries': 'roles/bigquery.jobUser',
       'google_bigquery_dataset_iam_member.api_reads': 'roles/bigquery.dataViewer',
+      'google_project_iam_member.daily_runs_queries': 'roles/bigquery.jobUser',
+      'google_bigquery_dataset_iam_member.daily_reads': 'roles/bigquery.dataViewer',
+      'google_bigquery_table_iam_member.daily_writes': 'roles/bigquery.dataEditor',
     });
   });
 

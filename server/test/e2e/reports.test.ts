@@ -291,6 +291,15 @@ describe('how far a report reaches', () => {
     expect(counted.some(({ askedMs, asOfMs }) => asOfMs < askedMs)).toBe(true);
   });
 
+  it('is the same with fresh=true, and nothing is billed', async () => {
+    const { ask } = await open();
+    const [asked, fresh] = [await ask(), await ask({}, '/analytics/daily?fresh=true')];
+    expect(fresh.status).toBe(200);
+    expect(fresh.headers.get('etag')).toBe(asked.headers.get('etag'));
+    expect(fresh.headers.has('daybook-bytes-billed')).toBe(false);
+    expect((await ask({}, '/analytics/daily?fresh=yes')).status).toBe(400);
+  });
+
   it('can be read by pages of other origins', async () => {
     const { ask } = await open();
     const { headers } = await ask({ origin: 'https://app.example' });

@@ -75,15 +75,19 @@ export interface BigqueryDataset {
   table(id: string): BigqueryTable;
 }
 
+export interface RequestOptions {
+  readonly uri: string;
+  readonly method?: 'GET' | 'POST' | 'PATCH';
+  readonly json?: object;
+}
+
 export interface BigqueryClient {
   createQueryJob(options: QueryJobOptions): Promise<[BigqueryJob, ...unknown[]]>;
   createQueryStream(options: QueryJobOptions): AsyncIterable<unknown>;
   /** `projectId`: where it lies in another project than that of the client. */
   dataset(id: string, options?: { readonly projectId: string }): BigqueryDataset;
-  request(
-    options: { readonly uri: string },
-    callback: (error: Error | null, body?: unknown) => void,
-  ): unknown;
+  /** With an absolute URI, of another service of Google's. */
+  request(options: RequestOptions, callback: (error: Error | null, body?: unknown) => void): unknown;
 }
 
 export interface BigqueryClientOptions {

@@ -1,7 +1,7 @@
 /** A column of a BigQuery table. `required` holds on tables that Daybook makes; one added to a table in use is NULLABLE. */
 export interface Column {
   readonly name: string;
-  readonly type: 'STRING' | 'INT64' | 'TIMESTAMP' | 'JSON';
+  readonly type: 'STRING' | 'INT64' | 'TIMESTAMP' | 'DATE' | 'JSON';
   readonly required?: true;
   readonly description: string;
 }

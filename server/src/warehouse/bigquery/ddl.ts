@@ -1,4 +1,5 @@
 import { DEAD_LETTER_COLUMNS, EVENT_COLUMNS, type Column } from './columns.ts';
+import { DAILY_TABLE_COLUMNS } from './daily-table.ts';
 import { tableSql, type BigqueryPlace, type BigqueryTableName } from './names.ts';
 import { viewDefinitions, type ViewDefinition } from './views.ts';
 
@@ -24,6 +25,13 @@ ${DEAD_LETTER_COLUMNS.map((column) => `  ${definition(column)}`).join(',\n')}
 )
 PARTITION BY DATE(publish_time)
 OPTIONS (description = 'Messages that could not be written into the table of events, with the reason.')`;
+}
+
+export function createDailyTable(place: BigqueryPlace): string {
+  return `CREATE TABLE IF NOT EXISTS ${tableSql(place, 'daily_table')} (
+${DAILY_TABLE_COLUMNS.map((column) => `  ${definition(column)}`).join(',\n')}
+)
+OPTIONS (description = 'The numbers of each day as of a moment; a scheduled query rewrites it whole.')`;
 }
 
 /** Columns are added as NULLABLE: the rows that are there have none of them. */

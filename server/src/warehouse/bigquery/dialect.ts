@@ -1,10 +1,12 @@
 import type { Dialect } from '../dialect.ts';
+import { dailyTableRows } from './daily-table.ts';
 import { tableSql, type BigqueryPlace } from './names.ts';
 
-/** GoogleSQL over the tables and views of a place. */
-export function bigqueryDialect(place: BigqueryPlace): Dialect {
+/** GoogleSQL over the tables and views of a place, whose days are those of the timezone. */
+export function bigqueryDialect(place: BigqueryPlace, timezone: string): Dialect {
   return {
     table: (name) => tableSql(place, name),
+    dailyTable: dailyTableRows(place, timezone),
     param: (name) => `@${name}`,
     localDay: (column, timezoneParam) => `DATE(${column}, @${timezoneParam})`,
     // On the column that the table is clustered by, so that whole blocks are passed over and not billed.

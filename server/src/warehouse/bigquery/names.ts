@@ -15,6 +15,7 @@ const SUFFIXES = {
   sessions: '_sessions',
   user_days: '_user_days',
   daily: '_daily',
+  daily_table: '_daily_table',
   dead_letters: '_dead_letters',
   dead_letters_raw: '_dead_letters_raw',
   version: '_version',

@@ -9,8 +9,10 @@ import {
 } from './client.ts';
 import { accessMember, READER_ROLE, readers } from './access.ts';
 import { DEAD_LETTER_COLUMNS, EVENT_COLUMNS, type Column } from './columns.ts';
+import { DAILY_TABLE_COLUMNS } from './daily-table.ts';
 import {
   addColumns,
+  createDailyTable,
   createDeadLettersTable,
   createEventsTable,
   createView,
@@ -19,6 +21,7 @@ import {
 } from './ddl.ts';
 import { isNotFound } from './errors.ts';
 import { tableId, tableSql, type BigqueryPlace, type BigqueryTableName } from './names.ts';
+import { planSchedule, WITHOUT_SCHEDULE } from './schedule.ts';
 import { tableChanges } from './table-check.ts';
 import { versionView, viewDefinitions, viewVersions, type ViewDefinition } from './views.ts';
 
@@ -28,7 +31,13 @@ export interface BigqueryProvisionOptions {
   readonly timezone: string;
   /** Absent: rights are not looked at, as with an emulator. */
   readonly members?: Members;
+  /** Project that queries run in. */
+  readonly projectId: string;
+  /** From one run of the scheduled query to the next. */
+  readonly dailyMinutes: number;
 }
+
+type Optional = Pick<ProvisionStep, 'optional'>;
 
 const WRITER_ROLE = 'roles/bigquery.dataEditor';
 
@@ -44,7 +53,9 @@ export async function planBigquery(
   await plan.table('table', EVENT_COLUMNS, createEventsTable(options.place));
   await plan.table('dead_letters_raw', DEAD_LETTER_COLUMNS, createDeadLettersTable(options.place));
   await plan.views();
+  await plan.table('daily_table', DAILY_TABLE_COLUMNS, createDailyTable(options.place));
   await plan.rights();
+  await plan.schedule();
   return plan.steps;
 }
 
@@ -132,23 +143,38 @@ class Plan {
   }
 
   async rights(): Promise<void> {
-    const { place, members } = this.#options;
+    const { members } = this.#options;
     if (members === undefined) return;
-    for (const name of ['table', 'dead_letters_raw'] as const) {
-      const policy = await this.#table(name)
-        .getIamPolicy()
-        .then(
-          ([found]) => found,
-          () => ({}),
-        );
-      if (grants(policy, WRITER_ROLE, members.writer)) continue;
-      const what = `give ${WRITER_ROLE} on table ${tableId(place, name)} to ${members.writer}`;
-      this.#run(what, grantOn({ place, name }, WRITER_ROLE, members.writer));
-    }
+    for (const name of ['table', 'dead_letters_raw'] as const) await this.#writer(name, members.writer);
     if (members.server !== undefined) await this.#reader(members.server);
   }
 
-  async #reader(server: string): Promise<void> {
+  /** The scheduled query and what its account needs: it reads the dataset and writes one table. */
+  async schedule(): Promise<void> {
+    const { members, dailyMinutes: minutes, ...options } = this.#options;
+    const scheduler = members?.scheduler;
+    if (scheduler === undefined) return;
+    const optional = { optional: WITHOUT_SCHEDULE };
+    await this.#reader(scheduler, optional);
+    await this.#writer('daily_table', scheduler, optional);
+    const account = scheduler.replace(/^serviceAccount:/, '');
+    this.steps.push(...(await planSchedule(this.#client, { ...options, account, minutes })));
+  }
+
+  async #writer(name: BigqueryTableName, member: string, more: Optional = {}): Promise<void> {
+    const { place } = this.#options;
+    const policy = await this.#table(name)
+      .getIamPolicy()
+      .then(
+        ([found]) => found,
+        () => ({}),
+      );
+    if (grants(policy, WRITER_ROLE, member)) return;
+    const what = `give ${WRITER_ROLE} on table ${tableId(place, name)} to ${member}`;
+    this.#run(what, grantOn({ place, name }, WRITER_ROLE, member), more);
+  }
+
+  async #reader(server: string, more: Optional = {}): Promise<void> {
     const { place } = this.#options;
     const [metadata] = await datasetOf(this.#client, place)
       .getMetadata()
@@ -156,6 +182,7 @@ class Plan {
     const member = accessMember(server);
     if (readers(metadata).some((entry) => isDeepStrictEqual(entry, member))) return;
     this.steps.push({
+      ...more,
       what: `give ${READER_ROLE} on dataset ${place.dataset} to ${server}`,
       apply: async () => {
         const dataset = datasetOf(this.#client, place);
@@ -167,8 +194,9 @@ class Plan {
     });
   }
 
-  #run(what: string, sql: string): void {
+  #run(what: string, sql: string, more: Optional = {}): void {
     this.steps.push({
+      ...more,
       what,
       sql,
       apply: async () => {

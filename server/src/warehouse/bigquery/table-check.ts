@@ -6,6 +6,7 @@ const API_TYPES = {
   STRING: ['STRING'],
   INT64: ['INTEGER', 'INT64'],
   TIMESTAMP: ['TIMESTAMP'],
+  DATE: ['DATE'],
   // A string holds the same text.
   JSON: ['JSON', 'STRING'],
 } as const;

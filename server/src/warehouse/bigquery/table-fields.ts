@@ -1,5 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { datasetOf, visible, type BigqueryClient } from './client.ts';
+import {
+  datasetOf,
+  makeBigqueryClient,
+  visible,
+  type BigqueryClient,
+  type BigqueryClientOptions,
+} from './client.ts';
 import { EVENT_COLUMNS } from './columns.ts';
 import { tableId, type BigqueryPlace } from './names.ts';
 
@@ -15,6 +21,16 @@ export interface TableFieldsOptions {
   readonly makeClient: () => BigqueryClient;
   /** On a monotonic clock, in milliseconds. */
   readonly nowMs?: () => number;
+}
+
+/** Where the table lies and as whom it is looked at: values alone, which also go to another thread. */
+export interface TableToWatch extends BigqueryClientOptions {
+  readonly place: BigqueryPlace;
+}
+
+/** Looks at the table with a client of Google's. */
+export function tableFieldsOf({ place, ...client }: TableToWatch): TableFields {
+  return new TableFields({ place, makeClient: () => makeBigqueryClient(client) });
 }
 
 /**

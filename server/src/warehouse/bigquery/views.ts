@@ -13,9 +13,9 @@ export interface ViewDefinition {
 }
 
 /** The moment of an event. Rows from before Daybook have whole seconds only. */
-const MOMENT = 'COALESCE(event_timestamp, TIMESTAMP_SECONDS(event_time))';
+export const MOMENT = 'COALESCE(event_timestamp, TIMESTAMP_SECONDS(event_time))';
 /** Grouped by its place in the list: by name, GoogleSQL would take the column, where older rows have NULL. */
-const PROJECT = "COALESCE(project, 'default')";
+export const PROJECT = "COALESCE(project, 'default')";
 
 /**
  * Every view. The rollups are minima, maxima and groups, which a second delivery of an event cannot change; BigQuery

@@ -18,6 +18,7 @@ import {
   makeBigqueryClient,
   visible,
   type BigqueryClient,
+  type BigqueryJob,
   type QueryJobOptions,
 } from './client.ts';
 import { EVENT_COLUMNS, type Column } from './columns.ts';
@@ -30,7 +31,8 @@ import { readFaults } from './rights.ts';
 import { rowsOf } from './rows.ts';
 import { bigquerySupports } from './supports.ts';
 import { tableChanges } from './table-check.ts';
-import { verifyStatements } from './verify.ts';
+import { dailyTableAge } from './daily-state.ts';
+import { verifyDailyTable, verifyStatements } from './verify.ts';
 import { viewVersions } from './views.ts';
 
 export interface BigqueryWarehouseOptions {
@@ -75,11 +77,13 @@ export class BigqueryWarehouse implements Warehouse {
   #client: BigqueryClient | undefined;
   #location: string;
   #explainAfterMs = 0;
+  /** Report whose table is not there → when it is asked for again. */
+  readonly #missingUntilMs = new Map<string, number>();
 
   constructor(options: BigqueryWarehouseOptions) {
     this.#options = options;
     this.#location = options.location;
-    this.dialect = bigqueryDialect(options.place);
+    this.dialect = bigqueryDialect(options.place, options.timezone);
     this.supports = bigquerySupports(options.stalenessMs);
   }
 
@@ -126,7 +130,7 @@ export class BigqueryWarehouse implements Warehouse {
         [
           missing.length === 0
             ? ''
-            : `the columns ${names(missing)} are missing: events are sent without them, and out of a journal they become dead letters; `,
+            : `the columns ${names(missing)} are missing: events are sent without them; `,
           relaxed.length === 0
             ? ''
             : `the columns ${names(relaxed)} are REQUIRED: events without them become dead letters; `,
@@ -155,24 +159,36 @@ export class BigqueryWarehouse implements Warehouse {
   /** An export and a comparison read the whole table by their nature, so only reports have a limit on bytes. */
   async #ask(
     statement: Statement,
-    { timeoutMs, signal }: QueryOptions,
+    { timeoutMs, signal, billed }: QueryOptions,
     limit: Pick<QueryJobOptions, 'maximumBytesBilled'> = {},
   ): Promise<readonly Row[]> {
     const deadline = AbortSignal.timeout(timeoutMs);
     const stop = signal === undefined ? deadline : AbortSignal.any([deadline, signal]);
     if (stop.aborted) throw stopped();
+    if (this.#isMissing(statement)) return [];
     const job = this.#use()
       .createQueryJob({ ...this.#jobOptions(statement, timeoutMs), ...limit })
       .then(([started]) => started);
     try {
       const rows = job.then((started) => started.getQueryResults({ wrapIntegers: true, timeoutMs }));
       const [found] = await Promise.race([rows, aborted(stop)]);
+      if (billed !== undefined)
+        await Promise.race([tellBilled(job, billed), aborted(stop)]).catch(() => undefined);
       return rowsOf(found);
     } catch (error) {
       // Nobody waits for it any more; a job that is not even there yet is cancelled when it is.
       if (stop.aborted) job.then((started) => started.cancel()).catch(() => undefined);
+      if (statement.mayBeMissing === true && isNotFound(error)) {
+        this.#missingUntilMs.set(statement.report ?? '', performance.now() + EXPLAIN_MS);
+        return [];
+      }
       throw bigqueryError(await this.#explained(this.#use(), error));
     }
+  }
+
+  /** What was not there a moment ago is not asked for. */
+  #isMissing({ mayBeMissing, report = '' }: Statement): boolean {
+    return mayBeMissing === true && performance.now() < (this.#missingUntilMs.get(report) ?? 0);
   }
 
   #jobOptions({ sql, params, report }: Statement, timeoutMs: number): QueryJobOptions {
@@ -187,10 +203,17 @@ export class BigqueryWarehouse implements Warehouse {
     };
   }
 
-  /** Compares what the materialized views say with the events themselves; reads the whole table. */
+  /**
+   * Compares what the materialized views say with the events themselves, and what the table of days says with the events that were
+   * there when it was made; reads the whole table.
+   */
   async verify(): Promise<readonly RollupFault[]> {
     const faults: RollupFault[] = [];
-    for (const [rollup, statement] of verifyStatements(this.#options.place, this.#options.timezone)) {
+    const { place, timezone } = this.#options;
+    const statements = [...verifyStatements(place, timezone)];
+    const asOfUs = await dailyTableAge(this.#use(), { place, timezone, location: this.#location });
+    if (asOfUs !== undefined) statements.push(['daily_table', verifyDailyTable(place, timezone, asOfUs)]);
+    for (const [rollup, statement] of statements) {
       const [row] = await this.#ask(statement, { timeoutMs: LONG_TIMEOUT_MS });
       const rows = Number(row?.['differing'] ?? 0);
       if (rows > 0) faults.push({ rollup, rows });
@@ -244,6 +267,13 @@ export class BigqueryWarehouse implements Warehouse {
     if (this.#client === undefined) throw new StoreError('closed', 'bigquery: not open');
     return this.#client;
   }
+}
+
+/** https://cloud.google.com/bigquery/docs/reference/rest/v2/Job#JobStatistics2.FIELDS.total_bytes_billed */
+async function tellBilled(job: Promise<BigqueryJob>, billed: (bytes: number) => void): Promise<void> {
+  const [{ statistics }] = await (await job).getMetadata();
+  const bytes = statistics?.query?.totalBytesBilled;
+  if (bytes !== undefined) billed(Number(bytes));
 }
 
 /** Rejects with `timeout` when the signal fires. */
