@@ -1,11 +1,9 @@
 import type { EventIds } from './ids.ts';
 import { CLOSE_OBJECT, NEWLINE, QUOTE, ZERO } from './json-bytes.ts';
+import { BATCH_LIMITS } from './limits.ts';
 import type { EventLine } from './line.ts';
 import { EVENT_ID, EVENT_NAME, type EventScan, FIELD_NAMES, PROPERTIES, STRINGS } from './scan.ts';
 import { parseUnescapedKeys } from './strict-json.ts';
-
-/** Bytes that the buffer has at first, and above which it is not kept for the next batch. */
-const KEPT_BYTES = 1_024 * 1_024;
 
 const LOOP_BYTES_MAX = 24;
 /** Digits of a time in microseconds after 2001 and before 2286. */
@@ -21,9 +19,14 @@ const BEFORE = FIELD_NAMES.map((name) => bytesOf(name === 'properties' ? ',"prop
 /** Most bytes that a plain event's line has beyond those of the event, apart from the project. */
 const AROUND_BYTES = 400;
 
-/** Bytes of the lines of a batch of plain events, roughly: each event gains an id and a receipt. */
-function roomFor(eventsBytes: number): number {
-  return Math.ceil(eventsBytes * 1.25) + KEPT_BYTES / 2;
+/** The shortest events of a batch as clients make them, and what each gains as a line: an id and a receipt. */
+const EVENT_BYTES_MIN = 130;
+const GAINED_BYTES = 180;
+
+/** Room for the lines of a batch whose events have so many bytes; it grows where that is not enough. */
+export function roomForLines(eventsBytes: number): number {
+  const events = Math.min(Math.ceil(eventsBytes / EVENT_BYTES_MIN), BATCH_LIMITS.eventsMax);
+  return eventsBytes + events * GAINED_BYTES + 2 * AROUND_BYTES;
 }
 
 /** What all lines of a batch have in common. */
@@ -36,7 +39,7 @@ export interface LineReceipt {
 
 /** Gathers the lines of one batch as bytes, joined by \n. */
 export class LineWriter {
-  #out = Buffer.allocUnsafeSlow(KEPT_BYTES);
+  #out: Buffer<ArrayBuffer>;
   #at = 0;
   #count = 0;
   #nowMs = 0;
@@ -44,11 +47,12 @@ export class LineWriter {
   /** From the project to where the time stands. */
   #receipt = bytesOf('');
 
-  /** Begins a batch, whose events have so many bytes; what was written before is forgotten. */
-  begin({ project, nowMs, ids }: LineReceipt, eventsBytes = 0): void {
-    this.release();
-    // Room at once: growing by doubling leaves three times the lines behind as garbage.
-    if (eventsBytes > KEPT_BYTES) this.#out = Buffer.allocUnsafeSlow(roomFor(eventsBytes));
+  constructor(room: number) {
+    this.#out = Buffer.allocUnsafeSlow(room);
+  }
+
+  /** Begins a batch; what was written before is forgotten. */
+  begin({ project, nowMs, ids }: LineReceipt): void {
     this.#at = 0;
     this.#count = 0;
     this.#nowMs = nowMs;
@@ -56,11 +60,6 @@ export class LineWriter {
     this.#receipt = bytesOf(
       `,"project":${JSON.stringify(project)},"received_at":${nowMs * 1_000},"event_time":`,
     );
-  }
-
-  /** Ends a batch: what it needed beyond the usual is given back. */
-  release(): void {
-    if (this.#out.length > KEPT_BYTES) this.#out = Buffer.allocUnsafeSlow(KEPT_BYTES);
   }
 
   /** Lines so far. */
@@ -100,14 +99,11 @@ export class LineWriter {
     this.#out[this.#at++] = CLOSE_OBJECT;
   }
 
-  /** The lines in a buffer of their own; ends the batch. */
+  /** The lines in a buffer that is theirs; the writer must not be used again. */
   take(): Buffer<ArrayBuffer> {
     const lines = this.#out.subarray(0, this.#at);
-    // A large buffer that is mostly filled is given away instead of copied.
-    if (this.#out.length > KEPT_BYTES && this.#at > this.#out.length / 2) {
-      this.#out = Buffer.allocUnsafeSlow(KEPT_BYTES);
-      return lines;
-    }
+    // Where most of the room is empty it would be held for nothing while the lines wait.
+    if (lines.length > this.#out.length / 2) return lines;
     const copy = Buffer.allocUnsafeSlow(lines.length);
     lines.copy(copy);
     return copy;

@@ -5,7 +5,7 @@ import type { EventIds } from '../event/ids.ts';
 import { blankEnd } from '../event/json-bytes.ts';
 import { EVENT_BYTES_MAX, SCAN_LIMITS } from '../event/limits.ts';
 import { encodeLine, type Receipt } from '../event/line.ts';
-import { LineWriter } from '../event/line-writer.ts';
+import { LineWriter, roomForLines } from '../event/line-writer.ts';
 import { Outline } from '../event/outline.ts';
 import { EventScan } from '../event/scan.ts';
 import { Problem } from '../http/problems.ts';
@@ -15,9 +15,6 @@ import { takeLines } from './batch-lines.ts';
 import { faultBeforeCut, notUtf8, parsePart, syntaxDetail, withoutMark } from './parse.ts';
 import type { Steps } from './turns.ts';
 import { excessFault, hasEscapes, validate } from './validator.ts';
-
-/** Writers kept for the next batches. */
-const SPARE_WRITERS_MAX = 4;
 
 /** What holds for all events of the server. */
 export interface EncodeRules {
@@ -45,8 +42,7 @@ export class Encoder {
   readonly #ids: EventIds;
   readonly #scan = new EventScan();
   readonly #outline = new Outline();
-  readonly #writer = new LineWriter();
-  readonly #spareWriters: LineWriter[] = [];
+  readonly #writer = new LineWriter(roomForLines(3 * EVENT_BYTES_MAX));
 
   constructor(rules: EncodeRules, ids: EventIds) {
     this.#rules = rules;
@@ -58,23 +54,18 @@ export class Encoder {
    * @throws Problem invalid-utf8, invalid-json, empty-batch, too-many-events
    */
   *batch({ bytes, ndjson, nowMs }: BatchBody): Steps<EncodedBatch> {
-    const writer = this.#spareWriters.pop() ?? new LineWriter();
-    this.#begin(writer, nowMs, bytes.length);
-    try {
-      const scan = this.#scan;
-      const events = new BatchEvents({
-        scan,
-        writer,
-        window: this.#windowAt(nowMs),
-        receipt: this.#receiptAt(nowMs),
-      });
-      const body = withoutMark(bytes);
-      yield* ndjson ? takeLines(body, events) : takeArray(body, events);
-      return events.result();
-    } finally {
-      writer.release();
-      if (this.#spareWriters.length < SPARE_WRITERS_MAX) this.#spareWriters.push(writer);
-    }
+    const writer = new LineWriter(roomForLines(bytes.length));
+    this.#begin(writer, nowMs);
+    const scan = this.#scan;
+    const events = new BatchEvents({
+      scan,
+      writer,
+      window: this.#windowAt(nowMs),
+      receipt: this.#receiptAt(nowMs),
+    });
+    const body = withoutMark(bytes);
+    yield* ndjson ? takeLines(body, events) : takeArray(body, events);
+    return events.result();
   }
 
   /**
@@ -118,8 +109,8 @@ export class Encoder {
     throw invalidEvent([excessFault(bytes, outline)]);
   }
 
-  #begin(writer: LineWriter, nowMs: number, eventsBytes = 0): void {
-    writer.begin({ project: this.#rules.project, nowMs, ids: this.#ids }, eventsBytes);
+  #begin(writer: LineWriter, nowMs: number): void {
+    writer.begin({ project: this.#rules.project, nowMs, ids: this.#ids });
   }
 
   #windowAt(nowMs: number): TimeWindow {
