@@ -48,8 +48,7 @@ async function withStoredKeys(config: Config): Promise<Config> {
   const needed = keysToMake.map((name) => (name === 'DAYBOOK_WRITE_KEYS' ? 'write' : 'read'));
   // Two starts at the same time must not make different keys.
   const lock = await DirectoryLock.acquire(dataDirectory);
-  const keys = storedKeys(dataDirectory, needed, randomKey);
-  lock.release();
+  const keys = await lock.during(() => storedKeys(dataDirectory, needed, randomKey));
   if (Object.keys(keys.made).length > 0) process.stdout.write(madeKeysText(keys));
   return { ...config, keyHashes: keys.hashes };
 }

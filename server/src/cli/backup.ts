@@ -97,11 +97,7 @@ export async function restore(config: Config, directory: string, options: Restor
   const source = openBackup(resolve(directory), { bare: options.withoutManifest });
   makeDataDirectory(dataDirectory);
   const lock = await DirectoryLock.acquire(dataDirectory);
-  try {
-    await restoreInto(dataDirectory, source, options.force);
-  } finally {
-    lock.release();
-  }
+  await lock.during(() => restoreInto(dataDirectory, source, options.force));
   return 0;
 }
 

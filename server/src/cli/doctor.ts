@@ -162,7 +162,7 @@ async function checkStores(config: Config): Promise<Finding[]> {
   if (!existsSync(config.dataDirectory)) return [STOPPED];
   try {
     const found = await serverOrLock(config.dataDirectory);
-    if ('lock' in found) return await checkStopped(config).finally(() => found.lock.release());
+    if ('lock' in found) return await found.lock.during(() => checkStopped(config));
     const { pid, url, version } = found.status;
     const running = { good: true, text: `a server runs: process ${pid}, ${url}, ${version}` };
     const findings = storeFindings((await found.server.call('stats')) as EngineStats);

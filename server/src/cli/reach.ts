@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import type { Config } from '../config.ts';
 import type { ControlClient } from '../control/client.ts';
-import { serverOrLock, type DirectoryLock } from '../control/directory-lock.ts';
+import { serverOrLock } from '../control/directory-lock.ts';
 import { finishSwap } from '../control/swap.ts';
 import { Engine } from '../delivery/engine.ts';
 import type { Row, RollupFault, ExportSlice, Statement } from '../warehouse/contract.ts';
@@ -32,18 +32,10 @@ export async function reach<T>(config: Config, work: (data: Reach) => Promise<T>
   const found = await serverOrLock(config.dataDirectory);
   return 'server' in found
     ? work(throughServer(found.server))
-    : locked(found.lock, () => {
+    : found.lock.during(() => {
         finishSwap(config.dataDirectory);
         return inPlace(config, work);
       });
-}
-
-async function locked<T>(lock: DirectoryLock, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } finally {
-    lock.release();
-  }
 }
 
 async function inPlace<T>(config: Config, work: (data: Reach) => Promise<T>): Promise<T> {

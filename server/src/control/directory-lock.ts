@@ -108,6 +108,15 @@ export class DirectoryLock {
     }
   }
 
+  /** Releases the lock when the work has ended, however it ended. */
+  async during<T>(work: () => T | Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } finally {
+      this.release();
+    }
+  }
+
   /** Releasing twice is allowed. */
   release(): void {
     this.#held?.database.close();

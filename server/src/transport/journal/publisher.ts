@@ -129,8 +129,7 @@ export class JournalPublisher implements Publisher {
 
   refusal(bytes: number): StoreError | undefined {
     if (!this.#open) return new StoreError('closed', 'journal: closed');
-    const unowned = this.#loss ?? this.#lookFailure;
-    if (unowned !== undefined) return new StoreError('unavailable', `journal: ${unowned}`);
+    if (this.#unowned !== undefined) return new StoreError('unavailable', `journal: ${this.#unowned}`);
     if (this.#waiting >= this.limits.waitingMax) {
       return new StoreError('unavailable', `journal: ${this.#waiting} requests are waiting already`);
     }
@@ -204,18 +203,21 @@ export class JournalPublisher implements Publisher {
     }
   }
 
+  /** Why no event may be acknowledged: the directory is lost, or could not be looked at. */
+  get #unowned(): string | undefined {
+    return this.#loss ?? this.#lookFailure;
+  }
+
   /** Nothing is made in a directory of another process. */
   #requireOwned(): void {
     this.#findLoss();
-    const unowned = this.#loss ?? this.#lookFailure;
-    if (unowned !== undefined) throw new StoreError('unavailable', `journal: ${unowned}`);
+    if (this.#unowned !== undefined) throw new StoreError('unavailable', `journal: ${this.#unowned}`);
   }
 
   /** For events that are written: what becomes of them in the files of another process is not known. */
   #confirmOwned(): void {
     if (performance.now() - this.#ownedAtMs > OWNED_MS) this.#findLoss();
-    const unowned = this.#loss ?? this.#lookFailure;
-    if (unowned !== undefined) throw new StoreError('timeout', `journal: ${unowned}`);
+    if (this.#unowned !== undefined) throw new StoreError('timeout', `journal: ${this.#unowned}`);
   }
 
   #findLoss(): void {
