@@ -24,11 +24,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { control, killServers, startServer } from './server-process.ts';
+import { COMMAND, control, killServers, startServer, runCommand, type Ended } from './server-process.ts';
 
 /* The commands of the built `daybook`, each as a process of its own, with and without a running server. */
-
-const COMMAND = join(import.meta.dirname, '../../dist/cli/daybook.js');
 
 let root: string;
 let data: string;
@@ -41,25 +39,13 @@ afterEach(() => {
   rmSync(root, { recursive: true, force: true });
 });
 
-interface Ended {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
 function daybook(
   args: readonly string[],
   directory = data,
   env: Record<string, string> = {},
   input = '',
 ): Promise<Ended> {
-  return new Promise((done) => {
-    const options = { cwd: root, env: { PATH: process.env['PATH'], DAYBOOK_DATA_DIR: directory, ...env } };
-    const child = execFile(process.execPath, [COMMAND, ...args], options, (error, out, err) =>
-      done({ code: error === null ? 0 : Number(error.code), out, err }),
-    );
-    child.stdin!.on('error', () => undefined).end(input);
-  });
+  return runCommand(args, { directory, env, cwd: root, input });
 }
 
 /** Who may do nothing, where root runs the tests: root itself may do everything. */

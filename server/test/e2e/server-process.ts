@@ -1,10 +1,13 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { join, resolve } from 'node:path';
 
 /** The built server; `npm run build` makes it. */
 export const MAIN = resolve(import.meta.dirname, '../../dist/main.js');
+
+/** The built `daybook`. */
+export const COMMAND = resolve(import.meta.dirname, '../../dist/cli/daybook.js');
 
 /** How long a server may take to listen, in milliseconds. */
 const START_TIMEOUT_MS = 60_000;
@@ -137,5 +140,36 @@ export function control(directory: string, command: string, argument: unknown = 
       });
     });
     sent.on('error', fail).end(JSON.stringify(argument));
+  });
+}
+
+export interface CommandOptions {
+  readonly directory: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  readonly input?: string;
+  /** Then it is ended. Default: never. */
+  readonly timeoutMs?: number;
+}
+
+/** How a command ended; -1 where it has no exit code. */
+export interface Ended {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs the built `daybook` on a data directory, as a process of its own. */
+export function runCommand(
+  args: readonly string[],
+  { directory, env = {}, cwd, input = '', timeoutMs = 0 }: CommandOptions,
+): Promise<Ended> {
+  return new Promise((done) => {
+    const all = { PATH: process.env['PATH'], DAYBOOK_DATA_DIR: directory, ...env };
+    const options = { env: all, cwd, timeout: timeoutMs };
+    const child = execFile(process.execPath, [COMMAND, ...args], options, (error, out, err) =>
+      done({ code: error === null ? 0 : Number(error.code ?? -1), out, err }),
+    );
+    child.stdin!.on('error', () => undefined).end(input);
   });
 }

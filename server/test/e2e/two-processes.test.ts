@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -6,11 +5,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EVENT_EXAMPLE } from '../../src/event/schema.ts';
-import { control, killServers, spawnServer, startServer } from './server-process.ts';
+import { control, killServers, runCommand, spawnServer, startServer } from './server-process.ts';
 
 /* Two processes on one data directory. `faults/two-processes.test.ts` does the same in every order and state. */
-
-const COMMAND = join(import.meta.dirname, '../../dist/cli/daybook.js');
 
 let root: string;
 let data: string;
@@ -23,22 +20,9 @@ afterEach(() => {
   rmSync(root, { recursive: true, force: true });
 });
 
-interface Ended {
-  readonly code: number;
-  readonly err: string;
-}
-
-function daybook(
-  args: readonly string[],
-  directory = data,
-  env: Record<string, string> = {},
-): Promise<Ended> {
-  return new Promise((done) => {
-    const options = { env: { PATH: process.env['PATH'], DAYBOOK_DATA_DIR: directory, PORT: '0', ...env } };
-    execFile(process.execPath, [COMMAND, ...args], options, (error, _out, err) =>
-      done({ code: error === null ? 0 : Number(error.code), err }),
-    );
-  });
+async function daybook(args: readonly string[], directory = data, env: Record<string, string> = {}) {
+  const { code, err } = await runCommand(args, { directory, env: { PORT: '0', ...env } });
+  return { code, err };
 }
 
 const event = (user: string) => JSON.stringify({ ...EVENT_EXAMPLE, user_id: user });

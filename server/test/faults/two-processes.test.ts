@@ -1,9 +1,14 @@
-import { execFile } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, it } from 'vitest';
-import { killServers, spawnServer, startServer, type ServerProcess } from '../e2e/server-process.ts';
+import {
+  killServers,
+  runCommand,
+  spawnServer,
+  startServer,
+  type ServerProcess,
+} from '../e2e/server-process.ts';
 import { makeEvent, type Random, seededRandom, send } from './load.ts';
 import { readStored, temporaryDirectory } from './stored.ts';
 
@@ -11,8 +16,6 @@ import { readStored, temporaryDirectory } from './stored.ts';
  * A second process meets a first one on the same data directory, in every state of the first and with every command that
  * writes. Whatever is acknowledged, by either, is stored once.
  */
-
-const COMMAND = resolve(import.meta.dirname, '../../dist/cli/daybook.js');
 
 /** FAULT_TRIALS raises it. Each is a first process, a state and a second process. */
 const TRIALS = Number(process.env['FAULT_TRIALS'] ?? 200);
@@ -45,11 +48,6 @@ const SECONDS = ['serve', 'import', 'restore', 'backup', 'doctor', 'verify', 'ex
 type Second = (typeof SECONDS)[number];
 
 afterEach(killServers);
-
-interface Ended {
-  readonly code: number;
-  readonly text: string;
-}
 
 /** One data directory over its trials, and which users must be in it. */
 class Trials {
@@ -216,14 +214,13 @@ class Trials {
     return makeEvent(user, this.#count);
   }
 
-  #command(args: readonly string[]): Promise<Ended> {
-    return new Promise((done) => {
-      const env = { PATH: process.env['PATH'], DAYBOOK_DATA_DIR: this.directory, ...this.#env };
-      const options = { env, timeout: 60_000 };
-      execFile(process.execPath, [COMMAND, ...args], options, (error, out, err) =>
-        done({ code: error === null ? 0 : Number(error.code ?? -1), text: out + err }),
-      );
+  async #command(args: readonly string[]): Promise<{ readonly code: number; readonly text: string }> {
+    const { code, out, err } = await runCommand(args, {
+      directory: this.directory,
+      env: this.#env,
+      timeoutMs: 60_000,
     });
+    return { code, text: out + err };
   }
 
   /** What is stored other than it should be. */
